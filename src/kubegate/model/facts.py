@@ -1,0 +1,64 @@
+"""Facts: what was found out about the world that a declaration alone cannot say. Gathered by the runtime, pure values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """What an API server showed in a handshake that was verified by CA and by the name or address asked for."""
+
+    dns_names: tuple[str, ...]
+    ip_addresses: tuple[str, ...]
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFact:
+    """One address of the API server; `certificate` is None if it did not answer or is not verified, `trouble` says why."""
+
+    address: str
+    port: int
+    certificate: PeerCertificate | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFacts:
+    """The API server as the kubeconfig declares it and as it answered.
+
+    `name` is the name or address that clients verify (`tls-server-name`, else the server's host).
+    `ca_pem` is the CA bundle that verifies it, None without TLS or with verification switched off.
+    """
+
+    context: str
+    url: str
+    tls: bool
+    name: str
+    name_is_tls_server_name: bool
+    ca_pem: bytes | None
+    servers: tuple[ServerFact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FrontCertificate:
+    """The certificate that the gate shows: key and chain as one PEM for HAProxy, and what clients need to trust it.
+
+    `client_ca_pem` goes into client kubeconfigs; None means that the system's CAs verify it.
+    """
+
+    pem: bytes = field(repr=False)
+    names: tuple[str, ...]
+    sha256: str
+    not_after: datetime
+    self_signed: bool
+    client_ca_pem: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the planner needs besides the declaration."""
+
+    upstream: UpstreamFacts
+    front: FrontCertificate | None
+    max_connections: int

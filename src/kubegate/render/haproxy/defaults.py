@@ -1,0 +1,37 @@
+"""The `defaults` section: timeouts, keepalive, and errors that kubectl prints as they are."""
+
+from kubegate.render.haproxy import errors
+from kubegate.render.haproxy.global_ import STREAM_TIMEOUT
+from kubegate.render.haproxy.text import section
+
+
+def render() -> str:
+    """Defaults of every frontend and backend.
+
+    An open stream is governed by `timeout server` of the stream backend and by `timeout tunnel` after an upgrade;
+    `timeout client` must not be shorter, for a paused reader is no dead one. Dead peers are found by TCP keepalive.
+    """
+    return section(
+        "defaults",
+        [
+            "mode http",
+            "option idle-close-on-response",
+            "timeout connect 10s",
+            "timeout http-request 10s",
+            "timeout http-keep-alive 120s",
+            "timeout check 5s",
+            "timeout queue 10s",
+            f"timeout client {STREAM_TIMEOUT}",
+            f"timeout tunnel {STREAM_TIMEOUT}",
+            "timeout server 5m",
+            "option clitcpka",
+            "clitcpka-idle 30s",
+            "clitcpka-intvl 10s",
+            "clitcpka-cnt 3",
+            "option srvtcpka",
+            "srvtcpka-idle 30s",
+            "srvtcpka-intvl 10s",
+            "srvtcpka-cnt 3",
+            *errors.http_error_lines(),
+        ],
+    )

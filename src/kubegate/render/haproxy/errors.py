@@ -1,0 +1,70 @@
+"""Errors of the gate as Kubernetes `Status` objects (API conventions, "Response Status Kind"): kubectl prints `message`."""
+
+import json
+
+from kubegate.render.haproxy.text import quote
+
+_REASONS = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "Timeout",
+    413: "RequestEntityTooLarge",
+    421: "MisdirectedRequest",
+    429: "TooManyRequests",
+    431: "RequestHeaderFieldsTooLarge",
+    500: "InternalError",
+    502: "BadGateway",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+}
+
+# What HAProxy itself decides, without a rule of ours that would say more.
+_OWN_WORDS = {
+    400: "the gate refused this request because it is not valid HTTP",
+    403: "the gate refused this request",
+    404: "the gate knows nothing by this name",
+    408: "the gate waited 10 seconds for the rest of the request headers, in vain",
+    413: "the request body is larger than the gate allows",
+    421: "this host name does not belong to a cluster behind this gate; check the server and tls-server-name of your kubeconfig",
+    429: "too many requests from this address; wait a moment and try again",
+    500: "the gate failed on this request; its log says why",
+    502: "the API server closed the connection or sent an invalid answer before answering; whether it acted on the request is not known",
+    503: "no API server of this cluster can be reached, or none proved its identity; the gate itself is up and keeps trying",
+    504: "the API server took the request but did not answer in time; whether it acted on the request is not known",
+}
+
+
+def status_json(code: int, message: str) -> str:
+    """The body: a `Status` of kind Failure, in one line."""
+    return json.dumps(
+        {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": f"kubegate: {message}",
+            "reason": _REASONS[code],
+            "code": code,
+        },
+        separators=(",", ":"),
+    )
+
+
+def body(code: int, message: str) -> str:
+    """The arguments of an action or `http-error` line that make the answer JSON."""
+    return f"content-type application/json string {quote(status_json(code, message))}"
+
+
+def http_error_lines() -> list[str]:
+    """`http-error` lines for everything that HAProxy may answer by itself once a request is parsed."""
+    return [f"http-error status {code} {body(code, message)}" for code, message in _OWN_WORDS.items()]
+
+
+def deny(code: int, message: str, condition: str) -> str:
+    """A rule that ends the request with this status if `condition` (`if ...` or `unless ...`) holds."""
+    # 431 is not among the codes that `deny` may give (configuration manual 4.4, http-request deny).
+    action = f"return status {code}" if code == 431 else f"deny deny_status {code}"
+    return f"http-request {action} {body(code, message)} {condition}"

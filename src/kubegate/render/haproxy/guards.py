@@ -1,0 +1,66 @@
+"""The guards of a gate that passes tokens through: what is refused, and what is removed, before a request goes on.
+
+This gate decides nothing by path, so no path is refused or changed here.
+"""
+
+from kubegate.render.haproxy.errors import deny
+
+HEADER_LIMIT_BYTES = 32768
+
+# Headers by which API servers and proxies behind them learn who is calling; a client must not be able to have them dropped.
+_IDENTITY_BEGINNINGS = "impersonate x-remote x-forwarded"
+_IDENTITY_NAMES = "authorization x-real-ip forwarded"
+# The same names as CGI-like servers would read them, an underscore for any dash.
+_TWINS = "impersonate_ impersonate-extra_ x_remote x-remote_ x-remote-extra_ x_forwarded x-forwarded_ x_real x-real_"
+
+
+def refusals() -> list[str]:
+    """Rules that refuse a request. Those that look at one cheap thing come first."""
+    return [
+        deny(
+            405,
+            "this method is refused here",
+            "unless { method GET POST PUT PATCH DELETE HEAD OPTIONS }",
+        ),
+        deny(400, "the request has no Host header, or more than one", "unless { req.fhdr_cnt(host) eq 1 }"),
+        deny(400, "the request has more than one Authorization header", "if { req.fhdr_cnt(authorization) gt 1 }"),
+        deny(400, "HTTP/1.0 has no Transfer-Encoding", "if { req.ver 1.0 } { req.fhdr(transfer-encoding) -m found }"),
+        deny(
+            400,
+            "the Connection header names a header that says who is calling",
+            f"if {{ req.hdr(connection) -m beg -i {_IDENTITY_BEGINNINGS} }}"
+            f" or {{ req.hdr(connection) -m str -i {_IDENTITY_NAMES} }}",
+        ),
+        deny(400, "an upgrade to HTTP/2 is not offered here", "if { req.fhdr(http2-settings) -m found }"),
+        deny(
+            400,
+            "only upgrades to websocket and SPDY/3.1 are offered here",
+            "if { req.fhdr(upgrade) -m found } !{ req.fhdr(upgrade) -m str -i websocket spdy/3.1 }"
+            " or { req.fhdr_cnt(upgrade) gt 1 }",
+        ),
+        deny(
+            400,
+            "a header name with an underscore imitates a header that says who is calling",
+            f"if {{ req.hdr_names -m sub _ }} {{ req.hdr_names -m sub -i {_TWINS} }}",
+        ),
+        deny(
+            431,
+            f"the request headers are larger than {HEADER_LIMIT_BYTES // 1024} KB; "
+            "a token with very many groups is the usual cause",
+            f"if {{ req.hdrs,length gt {HEADER_LIMIT_BYTES} }}",
+        ),
+    ]
+
+
+def removals() -> list[str]:
+    """Rules that remove what only a proxy may say, and put the caller's address in its place."""
+    return [
+        "http-request del-header connection",
+        "http-request set-header Connection Upgrade if { req.fhdr(upgrade) -m found }",
+        # The keys of Impersonate-Extra-* are the caller's and may hold an underscore. The pattern is ours and linear.
+        "http-request del-header ^(?!(?i:impersonate-extra-)).*_ -m reg if { req.hdr_names -m sub _ }",
+        "http-request del-header x-remote- -m beg",
+        "http-request del-header x-real-ip",
+        "http-request del-header forwarded",
+        "http-request set-header X-Forwarded-For %[src]",
+    ]

@@ -1,0 +1,30 @@
+"""HAProxy's sockets: one question, one answer (management guide 9.3 and 9.4)."""
+
+import asyncio
+import os
+from pathlib import Path
+
+_SECONDS = 5.0
+
+
+async def ask(socket: Path, command: str) -> str:
+    """Send a command to a master or admin socket and return the whole answer. Raises OSError or TimeoutError."""
+    async with asyncio.timeout(_SECONDS):
+        reader, writer = await _connect(socket)
+        try:
+            writer.write(command.encode() + b"\n")
+            await writer.drain()
+            # The master answers only after the end of the question has been seen.
+            writer.write_eof()
+            return (await reader.read(-1)).decode(errors="replace")
+        finally:
+            writer.close()
+
+
+async def _connect(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    # By way of its folder's descriptor, for a unix socket's path may have 107 bytes only.
+    folder = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{socket.name}")
+    finally:
+        os.close(folder)
