@@ -16,6 +16,8 @@ ETC = WORK / "etc"
 KUBECONFIGS = WORK / "kubeconfig"
 HOME = WORK / "home"
 STATE = WORK / "state.json"
+NODE_BINARIES = WORK / "bin"
+"""Where the node sees the programs; for everyone else this folder is empty."""
 CONTAINERD_SOCKET = WORK / "containerd.sock"
 
 API_ADDRESSES = ("198.18.0.10", "198.18.0.11")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import struct
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 
 from tests.cluster.processes import environment
 
 COMMANDS = {"iptables": socket.AF_INET, "ip6tables": socket.AF_INET6}
 OURS = re.compile(r"(KUBE|CNI)-")
+COUNTERS = ("ct_state_invalid_dropped_pkts", "localhost_nps_accepted_pkts")
+"""kube-proxy counts packets with these, and leaves them in the kernel."""
 
 _NETLINK_NETFILTER = 12
-_BATCH_BEGIN, _BATCH_END, _NFTABLES, _DELETE_TABLE, _TABLE_NAME = 0x10, 0x11, 10, 2, 1
+_BATCH_BEGIN, _BATCH_END = 0x10, 0x11
+_NFTABLES, _DELETE_TABLE = 10, 2
+_ACCOUNTING, _DELETE_COUNTER = 7, 3
 _REQUEST, _ACK = 1, 4
 
 
@@ -25,9 +31,7 @@ def tables() -> dict[str, list[str]]:
 
 def chains() -> list[str]:
     """Kubernetes' chains that exist now, as `table/chain`."""
-    return [
-        f"{table}/{chain}" for command in COMMANDS for table, lines in _tables(command) for chain in _chains(lines)
-    ]
+    return [f"{table}/{chain}" for command in COMMANDS for table, lines in _tables(command) for chain in _chains(lines)]
 
 
 def clean(before: dict[str, list[str]]) -> None:
@@ -40,6 +44,8 @@ def clean(before: dict[str, list[str]]) -> None:
         for table, lines in _tables(command):
             if table not in before.get(command, []) and all(_says_nothing(line) for line in lines):
                 _delete_table(family, table)
+    for counter in COUNTERS:
+        _delete_counter(counter)
 
 
 def _tables(command: str) -> Iterator[tuple[str, list[str]]]:
@@ -73,22 +79,33 @@ def _run(*argv: str, text: str = "") -> str:
 
 def _delete_table(family: int, table: str) -> None:
     """What `nft delete table` does; iptables can make a table but not take it away."""
-    name = table.encode() + b"\0"
-    attribute = struct.pack("=HH", 4 + len(name), _TABLE_NAME) + name.ljust(-(-len(name) // 4) * 4, b"\0")
-    batch = struct.pack(">BBH", socket.AF_UNSPEC, 0, _NFTABLES)
-    messages = (
-        _message(_BATCH_BEGIN, 0, batch)
-        + _message(_NFTABLES << 8 | _DELETE_TABLE, _ACK, struct.pack(">BBH", family, 0, 0) + attribute)
-        + _message(_BATCH_END, 0, batch)
-    )
+    message = _message(_NFTABLES << 8 | _DELETE_TABLE, family, 0, _name(table))
+    batch = [_message(kind, socket.AF_UNSPEC, _NFTABLES, b"") for kind in (_BATCH_BEGIN, _BATCH_END)]
+    _send(message, *batch)
+
+
+def _delete_counter(name: str) -> None:
+    """What `nfacct delete` does."""
+    with suppress(FileNotFoundError):
+        _send(_message(_ACCOUNTING << 8 | _DELETE_COUNTER, socket.AF_UNSPEC, 0, _name(name)))
+
+
+def _name(text: str) -> bytes:
+    """The netlink attribute 1, which is the name for tables and for counters."""
+    value = text.encode() + b"\0"
+    return struct.pack("=HH", 4 + len(value), 1) + value.ljust(-(-len(value) // 4) * 4, b"\0")
+
+
+def _message(kind: int, family: int, resource: int, attributes: bytes) -> bytes:
+    flags = _REQUEST if kind in (_BATCH_BEGIN, _BATCH_END) else _REQUEST | _ACK
+    return struct.pack("=IHHII", 20 + len(attributes), kind, flags, 1, 0) + struct.pack(">BBH", family, 0, resource) + attributes
+
+
+def _send(message: bytes, begin: bytes = b"", end: bytes = b"") -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as kernel:
         kernel.settimeout(5)
         kernel.bind((0, 0))
-        kernel.send(messages)
+        kernel.send(begin + message + end)
         (error,) = struct.unpack_from("=i", kernel.recv(4096), 16)
     if error:
-        raise OSError(-error, f"the packet filter's table {table} could not be removed")
-
-
-def _message(kind: int, flags: int, payload: bytes) -> bytes:
-    return struct.pack("=IHHII", 16 + len(payload), kind, _REQUEST | flags, 1, 0) + payload
+        raise OSError(-error, f"the packet filter refused: {os.strerror(-error)}")

@@ -13,6 +13,7 @@ from kubegate.render.bundle import Bundle
 from kubegate.render.haproxy import CONFIG_FILE
 from kubegate.runtime.binary import Binary
 from kubegate.system.files import private_folder, sync_folder, write_atomically
+from kubegate.system.processes import ProcessId
 
 # A unix socket's path has at most 107 bytes, and HAProxy adds a temporary suffix of up to 14 while it binds.
 _LONGEST_SOCKET_PATH = 92
@@ -56,6 +57,24 @@ class Store:
     def process_file(self) -> Path:
         """Where the identity of the running HAProxy is remembered."""
         return self.folder / "haproxy.json"
+
+    def has_leftover(self) -> bool:
+        """Whether a HAProxy runs here that a killed kubegate left behind."""
+        process = ProcessId.load(self.process_file)
+        return process is not None and process.alive() and not self._is_locked()
+
+    def _is_locked(self) -> bool:
+        try:
+            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
 
     def acquire(self) -> None:
         """Take the folder for this process. Raises Occupied, UnsafeFolder, or KubegateError if its path is too long."""

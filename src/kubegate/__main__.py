@@ -1,0 +1,5 @@
+"""`python -m kubegate`."""
+
+from kubegate.cli.main import run
+
+run()

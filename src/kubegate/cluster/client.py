@@ -1,0 +1,201 @@
+"""A small client of the Kubernetes API: HTTP/1.1, verified always, without redirects and without environment proxies."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from urllib.parse import quote
+
+import httpx
+
+from kubegate import __version__
+from kubegate.cluster.boundary import FOREIGN, distrust, translate
+from kubegate.cluster.context import Context
+from kubegate.cluster.errors import ClusterError, Refused, Unreachable, Untrusted
+from kubegate.cluster.login import Login
+from kubegate.cluster.names import printable
+from kubegate.cluster.peer import inquire, untrusted
+from kubegate.cluster.tls import load_client_pair, verifying_context
+from kubegate.model.address import is_address
+
+_MOST_BYTES = 1 << 20
+_MOST_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedToken:
+    """A service account's token and when it ends (aware). The API server may grant another lifetime than asked for."""
+
+    token: str = field(repr=False)
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: Mapping[str, object]
+
+    def text(self, *path: str) -> str:
+        """A text inside the JSON answer, empty if there is none."""
+        value: object = self.body
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value if isinstance(value, str) else ""
+
+
+class ApiClient:
+    """Asks the API server of one context; an async context manager.
+
+    `login` is what requests carry (None: nothing; without TLS only impersonation is sent, as by kubectl). `ca_pem`
+    stands in for a context without CA (None: the system's CAs). The server is verified even where the kubeconfig
+    switches that off. Every method raises Unreachable, Untrusted or Unresolvable; each is done within `timeout` seconds.
+    """
+
+    def __init__(
+        self, context: Context, login: Login | None = None, *, ca_pem: bytes | None = None, timeout: float = 10.0
+    ) -> None:
+        self._context = context
+        self._login = login or Login()
+        self._ca_pem = context.ca_pem if context.ca_pem is not None else ca_pem
+        self._timeout = timeout
+        self._target = str(context.server.endpoint)
+        self._http: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> "ApiClient":
+        self._http = httpx.AsyncClient(
+            verify=self._tls(),
+            proxy=self._proxy(),
+            headers=self._headers(),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # noqa: S113 - every request runs under one limit for the whole, see _ask
+        )
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def version(self) -> tuple[int, str | None]:
+        """The HTTP status of `GET /version` and the API server's `gitVersion`, None if the answer does not tell."""
+        answer = await self._ask("GET", "/version")
+        return answer.status, printable(answer.text("gitVersion"))[:_MOST_SHOWN] or None
+
+    async def request_token(self, namespace: str, name: str, seconds: int) -> GrantedToken:
+        """A new token of a service account (TokenRequest, authentication.k8s.io/v1), asked for `seconds`. Raises Refused too."""
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
+        path = f"/api/v1/namespaces/{quote(namespace, safe='')}/serviceaccounts/{quote(name, safe='')}/token"
+        answer = await self._ask("POST", path, request)
+        if answer.status not in (200, 201):
+            raise self._refused(answer, f"a token of {printable(namespace)}/{printable(name)}", namespace, name)
+        token, expires = answer.text("status", "token"), _time(answer.text("status", "expirationTimestamp"))
+        if not token or expires is None:
+            raise Unreachable(f"{self._target} granted no token, though it answered {answer.status}", "is it an API server?")
+        return GrantedToken(token, expires)
+
+    async def _ask(self, method: str, path: str, body: object = None) -> _Answer:
+        if self._http is None:
+            raise RuntimeError("the client is used outside of `async with`")
+        request = self._http.build_request(
+            method,
+            f"{self._context.url}{path}",
+            json=body,
+            extensions={"sni_hostname": self._context.verified_name},
+        )
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._http.send(request, stream=True)
+                try:
+                    content = await self._content(response)
+                finally:
+                    await response.aclose()
+        except FOREIGN as error:
+            raise await self._meaning(error) from None
+        return _Answer(response.status_code, _mapping(content))
+
+    async def _content(self, response: httpx.Response) -> bytes:
+        content = b""
+        async for part in response.aiter_raw():
+            content += part
+            if len(content) > _MOST_BYTES:
+                raise Unreachable(f"{self._target} answers more than 1 MiB to a small question", "is it an API server?")
+        return content
+
+    async def _meaning(self, error: Exception) -> ClusterError:
+        mistrusted = distrust(error)
+        if mistrusted is None:
+            return translate(error, self._target)
+        name = self._context.verified_name
+        sni = None if is_address(name) else name
+        direct = self._context.proxy_url is None
+        leaf = await inquire(self._context.host, self._context.port, sni) if direct else None
+        return untrusted(mistrusted, leaf, self._target, name, self._ca_pem)
+
+    def _refused(self, answer: _Answer, what: str, namespace: str, name: str) -> Refused:
+        said = printable(answer.text("message"))[:_MOST_SHOWN] or f"HTTP status {answer.status}"
+        hints = {
+            401: f"log in again: the credential of context {printable(self._context.name)} is not accepted",
+            403: "the user of this context needs the verb create on serviceaccounts/token in the namespace "
+            f"{printable(namespace)}, or ask for the token as somebody who has it",
+            404: f"create it: kubectl -n {printable(namespace)} create serviceaccount {printable(name)}",
+        }
+        message = f"the API server refused {what}: {said}"
+        return Refused(message, hints.get(answer.status, ""), status=answer.status, reason=answer.text("reason"))
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        headers = [("User-Agent", f"kubegate/{__version__}"), ("Accept", "application/json")]
+        headers += [("Accept-Encoding", "identity"), *self._login.impersonation]
+        if self._login.authorization and self._context.scheme == "https":
+            headers.append(("Authorization", self._login.authorization))
+        return [(name.encode(), value.encode()) for name, value in headers]
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._context.scheme != "https":
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context = verifying_context(self._ca_pem, intermediates_suffice=True)
+        except ssl.SSLError:
+            raise Untrusted("the CA bundle holds no certificate", "put the cluster's CA into the kubeconfig") from None
+        if self._login.certificate_pem:
+            try:
+                load_client_pair(context, self._login.certificate_pem, self._login.key_pem)
+            except OSError as error:
+                message = f"the client certificate cannot be used ({type(error).__name__})"
+                raise Unreachable(message, "check that it is whole and belongs to its key") from None
+        return context
+
+    def _proxy(self) -> httpx.Proxy | None:
+        url = self._context.proxy_url
+        if url is None:
+            return None
+        if not url.startswith(("http://", "https://")):
+            raise Unreachable("proxy-url names a SOCKS proxy, which is not supported", "use an HTTP proxy")
+        if self._context.tls_server_name is not None:
+            raise Unreachable("tls-server-name behind proxy-url is not supported", "reach the API server without a proxy")
+        try:
+            return httpx.Proxy(url)
+        except (ValueError, httpx.InvalidURL):
+            raise Unreachable("proxy-url cannot be used", "write http://HOST:PORT") from None
+
+
+def _mapping(content: bytes) -> Mapping[str, object]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None

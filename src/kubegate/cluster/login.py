@@ -1,0 +1,173 @@
+"""From a declared credential to what is put on the wire: files are read, plugins run. The precedence is kubectl's."""
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from kubegate.cluster.context import Context
+from kubegate.cluster.credential import Credential, Impersonation, Pem
+from kubegate.cluster.exec_plugin import run_plugin
+from kubegate.cluster.files import read_file
+from kubegate.cluster.names import printable
+from kubegate.model.problem import InvalidInput, Problem
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+# RFC 9110, section 5.6.2: what client-go leaves as it is in the name of an Impersonate-Extra- header.
+_TOKEN_CHARS = "!#$&'*+-.^_`|~"  # noqa: S105 - characters of a header's name
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a request carries. `authorization` is the header's value, `certificate_pem` and `key_pem` the pair shown in TLS.
+
+    `impersonation` are header names and values; `expires` is when a plugin said that its credential ends.
+    """
+
+    authorization: str = field(default="", repr=False)
+    certificate_pem: bytes = field(default=b"", repr=False)
+    key_pem: bytes = field(default=b"", repr=False)
+    impersonation: tuple[tuple[str, str], ...] = ()
+    expires: datetime | None = None
+
+
+async def log_in(
+    context: Context,
+    environ: Mapping[str, str] = os.environ,
+    timeout: float = 60.0,  # noqa: ASYNC109 - the caller's limit on a plugin, in seconds
+) -> Login:
+    """Make the context's credential ready to use.
+
+    A token file wins over a token, either over a password; a client certificate is shown in addition; a plugin is asked
+    only if none of these is there. Raises InvalidInput with everything that is wrong with it, or PluginFailed.
+    """
+    credential = context.credential
+    impersonation = impersonation_headers(credential.impersonation)
+    if credential.has_secret or not (credential.exec_plugin or credential.auth_provider):
+        problems: list[Problem] = []
+        authorization = _authorization(credential, problems)
+        certificate, key = _declared_pair(credential, problems)
+        if problems:
+            raise InvalidInput(problems)
+        return Login(authorization, certificate, key, impersonation)
+    if credential.exec_plugin is None:
+        raise InvalidInput([_unsupported(credential)])
+    plugin = credential.exec_plugin
+    answer = await run_plugin(plugin, context, environ, timeout)
+    problems = []
+    authorization = _bearer(answer.token, plugin.where, problems) if answer.token else ""
+    if answer.certificate_pem:
+        problems += pair_problems(answer.certificate_pem, answer.key_pem, plugin.where, plugin.where)
+    if problems:
+        raise InvalidInput(problems)
+    return Login(authorization, answer.certificate_pem, answer.key_pem, impersonation, answer.expires)
+
+
+def impersonation_headers(impersonation: Impersonation | None) -> tuple[tuple[str, str], ...]:
+    """The `Impersonate-*` headers; keys of extra fields are escaped as the API server undoes it."""
+    if impersonation is None:
+        return ()
+    headers = [("Impersonate-User", impersonation.user)]
+    if impersonation.uid:
+        headers.append(("Impersonate-Uid", impersonation.uid))
+    headers += [("Impersonate-Group", group) for group in impersonation.groups]
+    for key, values in impersonation.extra:
+        headers += [(f"Impersonate-Extra-{quote(key, safe=_TOKEN_CHARS)}", value) for value in values]
+    return tuple(headers)
+
+
+def pair_problems(certificate_pem: bytes, key_pem: bytes, where: str, key_where: str) -> list[Problem]:
+    """What keeps a client certificate (leaf first) and its key from being used together."""
+    problems = []
+    public = None
+    try:
+        leaf = x509.load_pem_x509_certificate(certificate_pem)
+        public = leaf.public_key()
+        if leaf.not_valid_after_utc < datetime.now(UTC):
+            message = f"the client certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+            problems.append(_problem(where, "expired", message, "log in again, or have it renewed"))
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
+        problems.append(_problem(where, "certificate", "is not a client certificate in PEM form"))
+    try:
+        key = load_pem_private_key(key_pem, password=None)
+        if public is not None and key.public_key() != public:
+            problems.append(_problem(key_where, "mismatch", "the key does not belong to the client certificate"))
+    except TypeError:
+        problems.append(_problem(key_where, "encrypted", "the private key is encrypted", "kubectl cannot use it either"))
+    except (ValueError, UnsupportedAlgorithm):
+        problems.append(_problem(key_where, "key", "is not a private key in PEM form"))
+    return problems
+
+
+def _authorization(credential: Credential, problems: list[Problem]) -> str:
+    if credential.token_file is not None:
+        return _from_file(credential, problems)
+    if credential.token:
+        return _bearer(credential.token, f"{credential.where}.token", problems)
+    if credential.username or credential.password:
+        if ":" in credential.username:
+            message = "has a colon, which Basic authentication (RFC 7617) cannot send"
+            problems.append(_problem(f"{credential.where}.username", "username", message))
+        pair = f"{credential.username}:{credential.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
+    return ""
+
+
+def _from_file(credential: Credential, problems: list[Problem]) -> str:
+    """The token in the file; where that is missing or empty, the token beside it (client-go keeps that one then)."""
+    where = f"{credential.where}.tokenFile"
+    try:
+        content = read_file(credential.token_file, where, "credential.unreadable") if credential.token_file else b""
+    except InvalidInput as error:
+        if not credential.token:
+            problems.extend(error.problems)
+            return ""
+        content = b""
+    token = content.decode("utf-8", "replace").strip() or credential.token
+    if not token:
+        problems.append(_problem(where, "empty", f"{printable(str(credential.token_file))} is empty"))
+        return ""
+    return _bearer(token, where, problems)
+
+
+def _bearer(token: str, where: str, problems: list[Problem]) -> str:
+    if not _TOKEN.fullmatch(token):
+        problems.append(_problem(where, "token", "has spaces or characters that no token has"))
+    return f"Bearer {token}"
+
+
+def _declared_pair(credential: Credential, problems: list[Problem]) -> tuple[bytes, bytes]:
+    if credential.certificate is None or credential.key is None:
+        return b"", b""
+    certificate, key = (_content(pem, problems) for pem in (credential.certificate, credential.key))
+    if certificate is None or key is None:
+        return b"", b""
+    problems += pair_problems(certificate, key, credential.certificate.where, credential.key.where)
+    return certificate, key
+
+
+def _content(pem: Pem, problems: list[Problem]) -> bytes | None:
+    try:
+        return pem.read()
+    except InvalidInput as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _unsupported(credential: Credential) -> Problem:
+    name = credential.auth_provider
+    known = {"gcp": "gke-gcloud-auth-plugin", "azure": "kubelogin", "oidc": "kubectl oidc-login (kubelogin)"}
+    message = f"auth provider {printable(name)} is not supported"
+    hint = f"use the exec plugin {known[name]} instead" if name in known else "use an exec plugin instead"
+    return _problem(f"{credential.where}.auth-provider", "auth-provider", message, hint)
+
+
+def _problem(where: str, code: str, message: str, hint: str = "") -> Problem:
+    return Problem(where, f"credential.{code}", message, hint)

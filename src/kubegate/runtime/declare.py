@@ -1,0 +1,147 @@
+"""From the flags of `kubegate expose`, as typed, to a Config and what goes with it; every wrong flag becomes a Problem."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from kubegate.model.address import Endpoint, normal_name, parse_listen
+from kubegate.model.config import ClusterConfig, Config, FrontFiles, Mode, UpstreamConfig
+from kubegate.model.problem import Problem
+
+_T = TypeVar("_T")
+_DURATION = re.compile(r"(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+# The API server refuses less (authentication.k8s.io/v1, TokenRequestSpec.expirationSeconds).
+SHORTEST_TOKEN_SECONDS = 600
+_LONGEST_TOKEN_SECONDS = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What was typed. Texts are not checked yet."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    listen: str = "127.0.0.1:6443"
+    hosts: Sequence[str] = ()
+    cert: Path | None = None
+    key: Path | None = None
+    out: Path | None = None
+    account: str | None = None
+    lifetime: str | None = None
+    passthrough: bool = False
+    insecure_upstream: bool = False
+    haproxy: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A service account and for how many seconds its token is asked."""
+
+    namespace: str
+    name: str
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The declaration, and whose token goes into the client kubeconfig."""
+
+    config: Config
+    account: Account | None
+
+
+def declare(flags: Flags) -> tuple[Declared, list[Problem]]:
+    """Read the flags. Where one is wrong its default stands in, so that everything else can be looked at too."""
+    problems: list[Problem] = []
+
+    def attempt(flag: str, code: str, read: Callable[[], _T], default: _T) -> _T:
+        try:
+            return read()
+        except ValueError as error:
+            problems.append(Problem(flag, code, str(error)))
+            return default
+
+    listen = attempt("--listen", "flag.listen", lambda: parse_listen(flags.listen), Endpoint("127.0.0.1", 0))
+    hosts = [attempt(f"--host {host}", "flag.host", partial(normal_name, host), "") for host in flags.hosts]
+    account = attempt("--account", "flag.account", lambda: _account(flags), None)
+    problems += _combinations(flags)
+    front = FrontFiles(cert=flags.cert, key=flags.key) if flags.cert and flags.key else None
+    cluster = ClusterConfig(
+        upstream=UpstreamConfig(kubeconfig=flags.kubeconfig, context=flags.context, insecure=flags.insecure_upstream),
+        hosts=tuple(dict.fromkeys(host for host in hosts if host)),
+        mode=Mode.PASSTHROUGH if flags.passthrough else Mode.TERMINATE,
+        front=front,
+    )
+    return Declared(Config(listen=listen, cluster=cluster), account), problems
+
+
+def _combinations(flags: Flags) -> list[Problem]:
+    wrong: list[tuple[bool, str, str, str]] = [
+        (
+            (flags.cert is None) != (flags.key is None),
+            "--cert" if flags.cert else "--key",
+            "a certificate and its key are given together",
+            f"add {'--key' if flags.cert else '--cert'} FILE",
+        ),
+        (
+            flags.passthrough and bool(flags.cert or flags.key),
+            "--passthrough",
+            "the gate does not open TLS in this mode, so it shows no certificate of its own",
+            "leave out --cert and --key, or --passthrough",
+        ),
+        (
+            flags.passthrough and flags.insecure_upstream,
+            "--passthrough",
+            "clients verify the API server themselves in this mode; there is nothing that --insecure-upstream could switch off",
+            "leave out one of the two",
+        ),
+        (
+            flags.insecure_upstream and flags.account is not None,
+            "--account",
+            "no token is asked of an API server that nobody verified (--insecure-upstream)",
+            "put the CA into the kubeconfig and leave out --insecure-upstream",
+        ),
+        (
+            flags.account is not None and flags.out is None,
+            "--account",
+            "the token goes into a client kubeconfig, and none is asked for",
+            "add --out FILE",
+        ),
+        (
+            flags.lifetime is not None and flags.account is None,
+            "--for",
+            "it says how long the token of --account lives, and there is no --account",
+            "add --account NAMESPACE/NAME",
+        ),
+    ]
+    return [Problem(where, "flag.combination", message, hint) for applies, where, message, hint in wrong if applies]
+
+
+def _account(flags: Flags) -> Account | None:
+    if flags.account is None:
+        return None
+    namespace, slash, name = flags.account.partition("/")
+    if not slash or not _NAME.fullmatch(namespace) or not _NAME.fullmatch(name):
+        raise ValueError(f"{flags.account!r} is not NAMESPACE/NAME of a service account, as in kube-system/robot")
+    return Account(namespace, name, seconds(flags.lifetime or "1h"))
+
+
+def seconds(text: str) -> int:
+    """A lifetime such as `1h`, `90m` or `1h30m`, in seconds. Raises ValueError, also if no API server would grant it."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"--for {text!r} is not a duration, as in 30m, 1h or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    total = hours * 3600 + minutes * 60 + rest
+    if total < SHORTEST_TOKEN_SECONDS:
+        raise ValueError(f"--for {text}: the API server grants no token for less than 10 minutes")
+    if total > _LONGEST_TOKEN_SECONDS:
+        raise ValueError(f"--for {text}: the API server grants no token for more than 2^32 seconds")
+    return total

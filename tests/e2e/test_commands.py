@@ -1,0 +1,199 @@
+"""Every kubectl command through the gate: by name and by address, on HTTP/1.1 and HTTP/2, with TLS opened and passed through."""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.e2e.conftest import Client, ClientMaker
+
+WAYS = [
+    pytest.param(mode, host, http, id=f"{mode}-{'name' if host == 'localhost' else 'address'}-{http}")
+    for mode in ("terminate", "passthrough")
+    for host in ("localhost", "127.0.0.1")
+    for http in ("h1", "h2")
+]
+
+
+@pytest.fixture(params=WAYS, scope="module")
+def client(request: pytest.FixtureRequest, make_client: ClientMaker) -> Client:
+    """kubectl as the developer, in every way there is."""
+    mode, host, http = request.param
+    return make_client(mode, "developer", host=host, http=http)
+
+
+@pytest.fixture(scope="module")
+def pod(cluster: Cluster) -> Iterator[str]:
+    """A pod that answers HTTP on port 8080 and logs a line every 0.1 s."""
+    script = "mkdir -p /www; echo hello > /www/index.html; httpd -p 8080 -h /www; i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done"
+    cluster.run_pod("worker", command=["sh", "-c", script])
+    yield "worker"
+    cluster.delete_pod("worker")
+
+
+def until(check: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for something that is going to be true."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_get_apply_delete_and_watch(client: Client) -> None:
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "seen", "namespace": "dev"}, "data": {"a": "1"}}
+    client.run("delete", "configmap", "seen", "-n", "dev", "--ignore-not-found")
+    with client.running("get", "configmaps", "-n", "dev", "-w", "-o", "name", "--output-watch-events") as watch:
+        assert watch.stdout is not None
+        assert "created" in client.text("apply", "-f", "-", input=json.dumps(manifest).encode())
+        manifest["data"] = {"a": "2"}
+        assert "configured" in client.text("apply", "-f", "-", input=json.dumps(manifest).encode())
+        assert client.text("get", "configmap", "seen", "-n", "dev", "-o", "jsonpath={.data.a}") == "2"
+        assert "deleted" in client.text("delete", "configmap", "seen", "-n", "dev")
+        events = []
+        for line in watch.stdout:
+            if "configmap/seen" in line:
+                events.append(line.split()[0])
+            if events[-1:] == ["DELETED"]:
+                break
+    assert events == ["ADDED", "MODIFIED", "DELETED"]
+
+
+def test_logs_are_followed(client: Client, pod: str) -> None:
+    with client.running("logs", "-f", "--tail=1", "-n", "dev", pod) as logs:
+        assert logs.stdout is not None
+        first, *rest = [int(logs.stdout.readline().split()[1]) for _ in range(8)]
+    assert rest == list(range(first + 1, first + 8))
+
+
+def test_exec_carries_input_output_and_exit_code(client: Client, pod: str) -> None:
+    assert client.text("exec", "-i", "-n", "dev", pod, "--", "cat", input=b"to and fro\n") == "to and fro\n"
+    failed = client.run("exec", "-n", "dev", pod, "--", "sh", "-c", "echo oops >&2; exit 7", check=False)
+    assert failed.returncode == 7
+    assert b"oops" in failed.stderr
+
+
+def test_exec_half_close_is_carried(client: Client, pod: str) -> None:
+    # The end of input has to arrive while output still flows back.
+    text = client.text("exec", "-i", "-n", "dev", pod, "--", "sh", "-c", "cat; sleep 1; echo after the end of input", input=b"x" * 100_000)
+    assert text == "x" * 100_000 + "after the end of input\n"
+
+
+def test_exec_with_a_real_terminal_that_is_resized(client: Client, pod: str) -> None:
+    terminal = pexpect.spawn(
+        str(client.cluster.kubectl_path),
+        ["exec", "-it", "-n", "dev", pod, "--", "sh"],
+        env={**client.environ, "TERM": "xterm"},  # type: ignore[arg-type]
+        dimensions=(30, 101),
+        timeout=20,
+        encoding="utf-8",
+    )
+    try:
+        terminal.sendline("echo ready-$((1+1))")
+        terminal.expect("ready-2")
+        until(lambda: _size(terminal) == (30, 101))
+        terminal.setwinsize(40, 133)
+        until(lambda: _size(terminal) == (40, 133))
+        terminal.sendline("exit 3")
+        terminal.expect(pexpect.EOF)
+        terminal.wait()
+        assert terminal.exitstatus == 3
+    finally:
+        terminal.close(force=True)
+
+
+def _size(terminal: "pexpect.spawn[str]") -> tuple[int, int]:
+    terminal.sendline("echo size $(stty size) end")
+    terminal.expect(r"size (\d+) (\d+) end")
+    match = terminal.match
+    assert isinstance(match, re.Match)
+    return int(match[1]), int(match[2])
+
+
+def test_exec_with_a_command_of_20000_characters(client: Client, pod: str) -> None:
+    word = "x" * 20_000
+    assert client.text("exec", "-n", "dev", pod, "--", "echo", word) == word + "\n"
+
+
+def test_attach(client: Client, cluster: Cluster, pod: str) -> None:
+    with client.running("attach", "-n", "dev", pod) as attached:
+        assert attached.stdout is not None
+        seen = [line for line in (attached.stdout.readline() for _ in range(4)) if line.startswith("line ")]
+    assert len(seen) >= 3
+
+
+@pytest.mark.timeout(240)
+def test_cp_of_100_megabytes_both_ways(client: Client, pod: str, tmp_path: Path) -> None:
+    sent = tmp_path / "sent"
+    block = os.urandom(1 << 20)
+    with sent.open("wb") as file:
+        for number in range(100):
+            file.write(number.to_bytes(8, "big") + block[8:])
+    client.run("cp", sent, f"dev/{pod}:/tmp/copy", timeout=110)
+    checksum = hashlib.sha256(sent.read_bytes()).hexdigest()
+    assert client.text("exec", "-n", "dev", pod, "--", "sha256sum", "/tmp/copy").split()[0] == checksum
+    client.run("cp", f"dev/{pod}:/tmp/copy", tmp_path / "back", timeout=110)
+    assert hashlib.sha256((tmp_path / "back").read_bytes()).hexdigest() == checksum
+    client.run("exec", "-n", "dev", pod, "--", "rm", "/tmp/copy")
+
+
+def test_port_forward_with_many_connections(client: Client, pod: str) -> None:
+    with client.running("port-forward", "-n", "dev", f"pod/{pod}", ":8080", "--address", "127.0.0.1") as forward:
+        assert forward.stdout is not None
+        match = re.search(r"127\.0\.0\.1:(\d+) ->", forward.stdout.readline())
+        assert match
+        port = int(match[1])
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(lambda _: _fetch(port), range(120)))
+    assert answers == [b"hello\n"] * 120
+
+
+def _fetch(port: int) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(connection):
+        connection.request("GET", "/")
+        return connection.getresponse().read()
+
+
+def test_kubectl_proxy(client: Client) -> None:
+    with client.running("proxy", "--port=0") as proxy:
+        assert proxy.stdout is not None
+        port = int(proxy.stdout.readline().rsplit(":", 1)[1])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", "/api/v1/namespaces/dev/pods")
+        assert json.loads(connection.getresponse().read())["kind"] == "PodList"
+        connection.close()
+
+
+def test_service_proxy_and_raw_calls(client: Client, pod: str) -> None:
+    assert json.loads(client.text("get", "--raw", "/version"))["major"] == "1"
+    assert client.text("get", "--raw", f"/api/v1/namespaces/dev/pods/{pod}:8080/proxy/index.html") == "hello\n"
+
+
+def test_an_object_as_large_as_the_api_server_takes(client: Client) -> None:
+    client.run("delete", "configmap", "large", "-n", "dev", "--ignore-not-found")
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "large", "namespace": "dev"}, "data": {"a": "x" * 1_040_000}}
+    assert "created" in client.text("create", "-f", "-", input=json.dumps(manifest).encode())
+    assert len(client.text("get", "configmap", "large", "-n", "dev", "-o", "json")) > 1_040_000
+    client.run("delete", "configmap", "large", "-n", "dev")
+
+
+def test_a_larger_object_gets_the_api_servers_own_words(client: Client) -> None:
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "huge", "namespace": "dev"}, "data": {"a": "x" * 4_000_000}}
+    refused = client.run("create", "-f", "-", input=json.dumps(manifest).encode(), check=False)
+    assert refused.returncode == 1
+    assert b"Request entity too large: limit is 3145728" in refused.stderr
+
+
+def test_as_is_the_callers_own_affair(client: Client, make_client: ClientMaker) -> None:
+    refused = client.run("get", "nodes", "--as", "somebody", check=False)
+    assert b'"developer" cannot impersonate resource "users"' in refused.stderr

@@ -1,0 +1,133 @@
+"""The real gate of tests: a plan rendered, accepted by the embedded HAProxy, and run under supervision."""
+
+import asyncio
+import shutil
+import ssl
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from kubegate.model.address import Endpoint
+from kubegate.model.plan import Backend, Frontend, Plan, Verification
+from kubegate.render.bundle import Bundle
+from kubegate.render.haproxy import ADMIN_SOCKET, CONFIG_FILE, render
+from kubegate.runtime.binary import find
+from kubegate.runtime.control import ask
+from kubegate.runtime.generation import Store
+from kubegate.runtime.process import HAProxy
+from kubegate.system.network import free_port
+from tests.support import rawh2, rawhttp
+from tests.support.tls import API_NAME, GATE_NAME, Leaf, client_context, cluster_authority, front_authority, gate_leaf
+
+Edit = Callable[[str], str]
+T = TypeVar("T")
+
+VERIFIED = Verification(cluster_authority().pem, API_NAME, send_sni=True)
+
+
+def plan(
+    *servers: Endpoint,
+    verification: Verification | None = VERIFIED,
+    tls: bool = True,
+    passthrough: bool = False,
+    listen: str = "127.0.0.1",
+    max_connections: int = 2000,
+) -> Plan:
+    """A plan of one gate named `gate` in front of the cluster `test`."""
+    backend = Backend("test", servers, tls, verification if tls else None)
+    front = Frontend("gate", Endpoint(listen, free_port(listen)), backend, None if passthrough else gate_leaf().pem)
+    return Plan((front,), max_connections)
+
+
+class Gate:
+    """A running gate. `edit` changes the rendered configuration, for probes that a test needs and a gate does not."""
+
+    def __init__(self, what: Plan, edit: Edit | None = None) -> None:
+        self.plan = what
+        self.said: list[str] = []
+        files = dict(render(what).files)
+        if edit:
+            files[CONFIG_FILE] = edit(files[CONFIG_FILE].decode()).encode()
+        self.config = files[CONFIG_FILE].decode()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        # A short path, for sockets are made in it.
+        self.folder = Path(tempfile.mkdtemp(prefix="kg-", dir="/tmp"))
+        self.store = Store(self.folder / "run")
+        try:
+            self.store.acquire()
+            binary = find()
+            self.store.switch(self.store.accept(Bundle(files), binary))
+            self.haproxy = HAProxy(binary, self.store, self.said.append)
+            self.do(self.haproxy.start())
+        except BaseException:
+            self._clean_up()
+            raise
+        self._keeper = asyncio.run_coroutine_threadsafe(self.haproxy.keep_running(), self._loop)
+
+    @property
+    def listen(self) -> Endpoint:
+        return self.plan.frontends[0].listen
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine where HAProxy's supervisor lives."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    def show(self, command: str) -> str:
+        """Ask the Runtime API of the worker."""
+        return self.do(ask((self.store.current / ADMIN_SOCKET).resolve(), command))
+
+    def h1(self, leaf: Leaf | None = None) -> rawhttp.Client:
+        """A new connection that speaks HTTP/1."""
+        context = client_context(front_authority(), leaf)
+        return rawhttp.Client.connect(self.listen.host, self.listen.port, context, GATE_NAME)
+
+    def h2(self) -> rawh2.Client:
+        """A new connection that speaks HTTP/2."""
+        return rawh2.Client.connect(self.listen.host, self.listen.port, client_context(front_authority()), GATE_NAME)
+
+    def once(self, data: bytes) -> rawhttp.Answer:
+        """One HTTP/1 request on a connection of its own."""
+        with self.h1() as client:
+            return client.ask(data)
+
+    def through(self, context: ssl.SSLContext, name: str = API_NAME) -> rawhttp.Client:
+        """A new connection through a gate that does not open TLS."""
+        return rawhttp.Client.connect(self.listen.host, self.listen.port, context, name)
+
+    def stop(self, grace: float = 0) -> bool:
+        """Stop HAProxy; whether all streams ended by themselves."""
+        drained = self.do(self.haproxy.stop(grace))
+        self._keeper.result(30)
+        return drained
+
+    def close(self) -> None:
+        """Stop and remove everything."""
+        try:
+            self.stop()
+        finally:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+        self.store.release()
+        shutil.rmtree(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def servers_of(upstreams: Sequence[Any]) -> tuple[Endpoint, ...]:
+    """The endpoints of upstreams."""
+    return tuple(upstream.endpoint for upstream in upstreams)

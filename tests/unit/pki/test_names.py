@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kubegate.cluster.names
+import kubegate.pki.names
+from kubegate.pki.names import covers, printable
+
+
+def test_both_doors_have_the_same_module() -> None:
+    """Neighbours do not import one another; what both need to judge certificates must not drift apart."""
+    one, other = (Path(module.__file__).read_bytes() for module in (kubegate.pki.names, kubegate.cluster.names))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("kube-apiserver", "kube-apiserver"),
+        ("Größe 大 אב", "Größe 大 אב"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\nb\r\x00\x7f\x9b", "a\\x0ab\\x0d\\x00\\x7f\\x9b"),
+        ("good\u202elive", "good\\u202elive"),
+        ("\u2066x\u2069\u200b\ufeff", "\\u2066x\\u2069\\u200b\\ufeff"),
+        ("\u2028\u00a0\u3000", "\\u2028\\xa0\\u3000"),
+        ("\u3164\u2800\U000e0041", "\\u3164\\u2800\\U000e0041"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_text_of_strangers_cannot_act_on_a_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@given(st.text())
+def test_what_is_shown_is_printable_and_stays_so(text: str) -> None:
+    assert printable(text).isprintable()
+    assert printable(printable(text)) == printable(text)
+
+
+@pytest.mark.parametrize(
+    ("certified", "name"),
+    [
+        (["api.test"], "api.test"),
+        (["API.Test"], "api.test"),
+        (["api.test"], "api.test."),
+        (["*.example.test"], "api.example.test"),
+        (["10.0.0.1"], "10.0.0.1"),
+        (["0:0::1"], "::1"),
+        (["other", "api.test"], "api.test"),
+    ],
+)
+def test_covered(certified: list[str], name: str) -> None:
+    assert covers(certified, name)
+
+
+@pytest.mark.parametrize(
+    ("certified", "name"),
+    [
+        ([], "api.test"),
+        (["api.test"], "xapi.test"),
+        (["api.test"], "a.api.test"),
+        (["*.example.test"], "example.test"),
+        (["*.example.test"], "a.b.example.test"),
+        (["*.example.test"], ".example.test"),
+        (["*.test"], "api.test"),
+        (["*"], "localhost"),
+        (["a*.example.test"], "api.example.test"),
+        (["api.*.test"], "api.example.test"),
+        (["*.0.0.1"], "10.0.0.1"),
+        (["10.0.0.1"], "10.0.0.2"),
+        (["10.0.0.1"], "api.test"),
+    ],
+)
+def test_not_covered(certified: list[str], name: str) -> None:
+    assert not covers(certified, name)
