@@ -35,7 +35,7 @@ def main() -> int:
             case _:
                 print(f"harness/go.mod is for Kubernetes {versions.set_version(arguments.version, _tell)}.")
     except ClusterError as error:
-        print(error, file=sys.stderr)
+        print(error, *getattr(error, "__notes__", []), sep="\n", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +102,9 @@ class Cluster:
                 state.ready = True
                 state.save()
                 return cls(state, lock)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, Exception):
+                    error.add_note(f"The logs are kept in {_kept_logs()}.")
                 teardown.remove(tell)
                 raise
         except BaseException:
@@ -225,6 +229,14 @@ class Cluster:
         names = [control_plane.apiserver_name(server.index) for server in self.servers]
         alive = [index for index, name in enumerate(names) if self._state.processes[name].alive()]
         return Api(layout.API_URLS[alive[0] if alive else 0], client=bringup.ADMIN)
+
+
+def _kept_logs() -> Path:
+    """A copy of the logs of a cluster that did not come up, which itself is taken away."""
+    folder = Path(tempfile.mkdtemp(prefix="kubegate-test-cluster-logs-"))
+    if layout.LOGS.exists():
+        shutil.copytree(layout.LOGS, folder, dirs_exist_ok=True)
+    return folder
 
 
 def _refuse_running() -> None:

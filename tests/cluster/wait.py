@@ -14,7 +14,7 @@ T = TypeVar("T")
 INTERVAL = 0.05
 
 
-def until(check: Callable[[], T | None], what: str, *, timeout: float = 60, process: Process | None = None) -> T:
+def until(check: Callable[[], T | None], what: str, *, timeout: float = 120, process: Process | None = None) -> T:
     """Asks `check` until it answers something true; a `process` that ends meanwhile is reported with its last words."""
     deadline = time.monotonic() + timeout
     while True:

@@ -35,6 +35,7 @@ class Client:
     """kubectl as one account, through one gate, in one way of speaking HTTP."""
 
     cluster: Cluster
+    mode: str
     kubeconfig: Path
     extra: Mapping[str, str] = field(default_factory=dict)
 
@@ -134,7 +135,7 @@ def make_client(cluster: Cluster, gates: Mapping[str, Exposed], person: Home) ->
         path = person.path / f"{mode}-{account}-{host}-{http}.yaml"
         client_config(cluster, gates[mode], cluster.accounts[account], path, host=host)
         # client-go's own switch (k8s.io/apimachinery/pkg/util/net, SetTransportDefaults).
-        return Client(cluster, path, {"DISABLE_HTTP2": "1"} if http == "h1" else {})
+        return Client(cluster, mode, path, {"DISABLE_HTTP2": "1"} if http == "h1" else {})
 
     return make
 

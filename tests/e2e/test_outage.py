@@ -113,7 +113,7 @@ def impostor(address: str, port: int, certificate: Path) -> Iterator[list[bytes]
 @pytest.mark.parametrize("mode", ["terminate", "passthrough"])
 def test_a_kubelet_certificate_in_the_api_servers_place_gets_nothing(cluster: Cluster, person: Home, mode: str) -> None:
     # Signed by the same CA, and with this very address would pass for it: only the name tells them apart.
-    kubelet = cluster.kubelet_serving_certificate()
+    kubelet = cluster.pki / "kubelet" / "kubelet-server-current.pem"
     config = source(cluster, person, cluster.servers[1].url)
     flags = ["--passthrough"] if mode == "passthrough" else []
     with expose("--kubeconfig", str(config), "--listen", "127.0.0.1:0", *flags, home=person) as gate:

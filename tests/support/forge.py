@@ -67,7 +67,7 @@ def forge(
     own = subject(common_name, organizations)
     signing = issuer.key if issuer else key
     builder = (
-        x509.CertificateBuilder(own, issuer.certificate.subject if issuer else own, key.public_key())
+        x509.CertificateBuilder(issuer.certificate.subject if issuer else own, own, key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - since)
         .not_valid_after(now + until)

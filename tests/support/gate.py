@@ -1,11 +1,12 @@
 """The real gate of tests: a plan rendered, accepted by the embedded HAProxy, and run under supervision."""
 
 import asyncio
+import functools
 import shutil
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,7 +21,7 @@ from kubegate.runtime.generation import Store
 from kubegate.runtime.process import HAProxy
 from kubegate.system.network import free_port
 from tests.support import rawh2, rawhttp
-from tests.support.tls import API_NAME, GATE_NAME, Leaf, client_context, cluster_authority, front_authority, gate_leaf
+from tests.support.tls import API_NAME, GATE_NAME, client_context, cluster_authority, front_authority, gate_pem
 
 Edit = Callable[[str], str]
 T = TypeVar("T")
@@ -38,7 +39,7 @@ def plan(
 ) -> Plan:
     """A plan of one gate named `gate` in front of the cluster `test`."""
     backend = Backend("test", servers, tls, verification if tls else None)
-    front = Frontend("gate", Endpoint(listen, free_port(listen)), backend, None if passthrough else gate_leaf().pem)
+    front = Frontend("gate", Endpoint(listen, free_port(listen)), backend, None if passthrough else gate_pem())
     return Plan((front,), max_connections)
 
 
@@ -81,9 +82,9 @@ class Gate:
         """Ask the Runtime API of the worker."""
         return self.do(ask((self.store.current / ADMIN_SOCKET).resolve(), command))
 
-    def h1(self, leaf: Leaf | None = None) -> rawhttp.Client:
+    def h1(self) -> rawhttp.Client:
         """A new connection that speaks HTTP/1."""
-        context = client_context(front_authority(), leaf)
+        context = client_context(front_authority())
         return rawhttp.Client.connect(self.listen.host, self.listen.port, context, GATE_NAME)
 
     def h2(self) -> rawh2.Client:
@@ -94,6 +95,16 @@ class Gate:
         """One HTTP/1 request on a connection of its own."""
         with self.h1() as client:
             return client.ask(data)
+
+    def ask(
+        self, version: str, method: str, target: str, *headers: tuple[str, str], body: bytes | None = None
+    ) -> rawhttp.Answer:
+        """One request, as `h1` or `h2`, on a connection of its own."""
+        if version == "h2":
+            with self.h2() as client:
+                return client.ask(method, target, *((name.lower(), value) for name, value in headers), body=body or b"")
+        lines = [f"{name}: {value}" for name, value in headers]
+        return self.once(rawhttp.request(method, target, *lines, body=body))
 
     def through(self, context: ssl.SSLContext, name: str = API_NAME) -> rawhttp.Client:
         """A new connection through a gate that does not open TLS."""
@@ -128,6 +139,19 @@ class Gate:
         self.close()
 
 
-def servers_of(upstreams: Sequence[Any]) -> tuple[Endpoint, ...]:
-    """The endpoints of upstreams."""
-    return tuple(upstream.endpoint for upstream in upstreams)
+def in_section(head: str, *lines: str) -> Edit:
+    """An edit that puts lines at the end of one section."""
+
+    def edit(config: str) -> str:
+        sections = config.split("\n\n")
+        found = [number for number, section in enumerate(sections) if section.startswith(f"{head}\n")]
+        assert len(found) == 1, head
+        sections[found[0]] = "\n".join([sections[found[0]].rstrip("\n"), *(f"  {line}" for line in lines)])
+        return "\n\n".join(sections) + "\n"
+
+    return edit
+
+
+def edits(*several: Edit) -> Edit:
+    """Several edits, one after another."""
+    return lambda config: functools.reduce(lambda text, edit: edit(text), several, config)

@@ -28,7 +28,7 @@ async def listening(handler: Handler, context: ssl.SSLContext | None = None, hos
             tasks.discard(task)
             writer.transport.abort()
 
-    server = await asyncio.start_server(guarded, host, 0, ssl=context, ssl_shutdown_timeout=1)
+    server = await asyncio.start_server(guarded, host, 0, ssl=context, ssl_shutdown_timeout=1 if context else None)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
@@ -39,7 +39,7 @@ async def listening(handler: Handler, context: ssl.SSLContext | None = None, hos
         await asyncio.sleep(0.01)
 
 
-async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
     """Reads whatever comes and never answers."""
     while await reader.read(4096):
         pass

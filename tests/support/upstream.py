@@ -3,7 +3,9 @@
 Threads and not asyncio, whose TLS streams cannot end in one direction only.
 """
 
+import base64
 import contextlib
+import hashlib
 import json
 import socket
 import ssl
@@ -15,7 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from kubegate.model.address import Endpoint
-from tests.support.tls import Leaf, api_leaf, server_context
+from tests.support.forge import Forged
+from tests.support.tls import api_leaf, server_context
 from tests.support.wire import PATIENCE_SECONDS, Wire
 
 HEALTH_CHECK_HOST = "kubegate-health-check"
@@ -125,7 +128,7 @@ class Exchange:
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._rest:
-            self._more()
+            self._rest += self._more()
         found, _, self._rest = self._rest.partition(mark)
         return found
 
@@ -142,7 +145,6 @@ class Exchange:
         data = self.wire.receive()
         if not data:
             raise ConnectionResetError("the request ended before its end")
-        self._rest += data
         return data
 
 
@@ -150,16 +152,23 @@ Script = Callable[[Exchange], None]
 
 
 def answer_ok(exchange: Exchange) -> None:
-    """What happens without a script: 200 and a small object that names who answered."""
-    body = json.dumps({"kind": "Test", "server": exchange.wire.socket.getsockname()[1]}).encode()
+    """What happens without a script: 200 and a small object that says who answered what."""
+    body = json.dumps({"server": exchange.wire.socket.getsockname()[1], "target": exchange.request.target}).encode()
     exchange.reply(200, "Content-Type: application/json", body=body)
+
+
+def websocket(exchange: Exchange, *headers: str, early: bytes = b"") -> None:
+    """Accept a WebSocket (RFC 6455, 4.2.2)."""
+    key = exchange.request.values("sec-websocket-key")[0] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+    accept = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()
+    exchange.switch("websocket", f"Sec-WebSocket-Accept: {accept}", *headers, early=early)
 
 
 @dataclass(eq=False)
 class Upstream:
     """A server on a port of its own on 127.0.0.1. `ready` is the status of its health answers."""
 
-    leaf: Leaf | None = field(default_factory=api_leaf)
+    leaf: Forged | None = field(default_factory=api_leaf)
     context: ssl.SSLContext | None = None
     ready: int = 200
     port: int = 0
@@ -205,6 +214,11 @@ class Upstream:
         """Wait until something about this server is true; asked after each event here."""
         with self._change:
             assert self._change.wait_for(condition, PATIENCE_SECONDS), "waited in vain"
+
+    def announce(self) -> None:
+        """Let those who wait look again."""
+        with self._change:
+            self._change.notify_all()
 
     def received(self) -> bytes:
         """Every byte that came, TLS taken off, health checks left out."""

@@ -14,7 +14,7 @@ import httpx
 from kubegate import __version__
 from kubegate.cluster.boundary import FOREIGN, distrust, translate
 from kubegate.cluster.context import Context
-from kubegate.cluster.errors import ClusterError, Refused, Unreachable, Untrusted
+from kubegate.cluster.errors import ClusterError, Refused, Unreachable
 from kubegate.cluster.login import Login
 from kubegate.cluster.names import printable
 from kubegate.cluster.peer import inquire, untrusted
@@ -159,10 +159,7 @@ class ApiClient:
     def _tls(self) -> ssl.SSLContext:
         if self._context.scheme != "https":
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context = verifying_context(self._ca_pem, intermediates_suffice=True)
-        except ssl.SSLError:
-            raise Untrusted("the CA bundle holds no certificate", "put the cluster's CA into the kubeconfig") from None
+        context = verifying_context(self._ca_pem, intermediates_suffice=True)
         if self._login.certificate_pem:
             try:
                 load_client_pair(context, self._login.certificate_pem, self._login.key_pem)

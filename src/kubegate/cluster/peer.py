@@ -69,7 +69,7 @@ async def inquire(host: str, port: int, server_name: str | None) -> Leaf | None:
     try:
         async with asyncio.timeout(_LOOK_SECONDS):
             leaf = await handshake(host, port, inquiring_context(), server_name)
-    except OSError:
+    except (OSError, UnicodeError):
         return None
     return leaf
 

@@ -1,9 +1,8 @@
 """Does the API server at this address prove who it is? One handshake, verified as HAProxy verifies, and no request."""
 
 import asyncio
-import ssl
 
-from kubegate.cluster.boundary import distrust, translate
+from kubegate.cluster.boundary import FOREIGN, distrust, translate
 from kubegate.cluster.errors import Untrusted
 from kubegate.cluster.names import covers
 from kubegate.cluster.peer import Leaf, handshake, inquire, untrusted, wrong_name
@@ -32,7 +31,7 @@ async def probe(
     try:
         async with asyncio.timeout(timeout):
             leaf = await _verified(address, port, name, sni, ca_pem)
-    except OSError as error:
+    except FOREIGN as error:
         if found := distrust(error):
             raise untrusted(found, await inquire(address, port, sni), target, name, ca_pem) from None
         raise translate(error, target) from None
@@ -44,10 +43,7 @@ async def probe(
 
 
 async def _verified(address: str, port: int, name: str, sni: str | None, ca_pem: bytes) -> Leaf | None:
-    try:
-        context = verifying_context(ca_pem, intermediates_suffice=False)
-    except ssl.SSLError:
-        raise Untrusted("the CA bundle holds no certificate", "put the cluster's CA into the kubeconfig") from None
+    context = verifying_context(ca_pem, intermediates_suffice=False)
     if sni is None and not is_address(name):
         # OpenSSL would send the name that it checks, so the chain is checked there and the name by the caller.
         context.check_hostname = False

@@ -3,6 +3,8 @@
 import os
 import ssl
 
+from kubegate.cluster.errors import Untrusted
+
 _STRICT = ssl.VerifyFlags.VERIFY_X509_STRICT
 _PARTIAL = ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
 
@@ -11,7 +13,7 @@ def verifying_context(ca_pem: bytes | None, *, intermediates_suffice: bool) -> s
     """TLS 1.2 or later, verified by the CAs in `ca_pem` (None: the system's), by name and never by common name.
 
     `intermediates_suffice` says whether an intermediate CA or a leaf in the bundle is trusted by itself: so do Go and
-    kubectl, while HAProxy and OpenSSL ask for a root. Raises ssl.SSLError if the bundle holds no certificate.
+    kubectl, while HAProxy and OpenSSL ask for a root. Raises Untrusted if the bundle holds no certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -23,8 +25,15 @@ def verifying_context(ca_pem: bytes | None, *, intermediates_suffice: bool) -> s
     if ca_pem is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
-        context.load_verify_locations(cadata=ca_pem.decode("ascii", "ignore"))
+        _trust(context, ca_pem)
     return context
+
+
+def _trust(context: ssl.SSLContext, ca_pem: bytes) -> None:
+    try:
+        context.load_verify_locations(cadata=ca_pem.decode("ascii", "ignore"))
+    except (ssl.SSLError, ValueError):
+        raise Untrusted("the CA bundle holds no certificate", "put the cluster's CA into the kubeconfig") from None
 
 
 def inquiring_context() -> ssl.SSLContext:

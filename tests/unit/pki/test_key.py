@@ -49,7 +49,7 @@ def test_another_key_does_not_belong() -> None:
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", "key.damaged"),
         (forge("x", key=ec.generate_private_key(ec.SECP256K1())).key_pem, "key.unsuitable"),
         (forge("x", key=ed25519.Ed25519PrivateKey.generate()).key_pem, "key.unsuitable"),
-        (forge("x", key=rsa.generate_private_key(65537, 1024)).key_pem, "key.weak"),
+        (forge("x", key=rsa.generate_private_key(65537, 1024)).key_pem, "key.weak"),  # noqa: S505
     ],
 )
 def test_what_is_wrong_with_a_key(pem: bytes, expected: str) -> None:

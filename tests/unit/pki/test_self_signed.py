@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubegate.model.problem import InvalidInput
 from kubegate.pki.self_signed import FILE_NAME, self_signed
-from tests.support.forge import forge, serving, shake
+from tests.support.forge import Forged, forge, serving, shake
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 NAMES = ["gate.test", "127.0.0.1", "::1"]
@@ -73,19 +75,12 @@ def test_it_cannot_sign_for_others(folder: Path) -> None:
     """Whoever steals the key can pretend to be the gate, and nobody else."""
     front, _, _ = self_signed(folder, NAMES, NOW)
     assert front.client_ca_pem is not None
-    own = x509.load_pem_x509_certificate(front.pem)
-    stolen = forge("x")
-    key = x509.load_pem_x509_certificate(front.pem).public_key()
-    assert key == own.public_key()
-    child = forge("victim", type(stolen)(own, _key(front.pem)), names=["victim.test"])
+    key = load_pem_private_key(front.pem[len(front.client_ca_pem) :], None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    stolen = Forged(x509.load_pem_x509_certificate(front.pem), key)
+    child = forge("victim", stolen, names=["victim.test"])
     with pytest.raises(ssl.SSLCertVerificationError):
         shake(serving(child.pem + child.key_pem), strict(front.client_ca_pem), "victim.test")
-
-
-def _key(pem: bytes):  # type: ignore[no-untyped-def]
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    return load_pem_private_key(pem[pem.index(b"-----BEGIN PRIVATE") :], None)
 
 
 def test_modes(folder: Path) -> None:
@@ -117,20 +112,15 @@ def test_outside_of_its_validity_it_is_made_anew(folder: Path, moment: datetime)
     assert self_signed(folder, NAMES, moment)[1]
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda pem: b"",
-        lambda pem: b"\x00\xff garbage",
-        lambda pem: pem[:-30],
-        lambda pem: pem[: pem.index(b"-----BEGIN PRIVATE")],
-        lambda pem: pem[pem.index(b"-----BEGIN PRIVATE") :],
-        lambda pem: pem[: pem.index(b"-----BEGIN PRIVATE")] + forge("x").key_pem,
-    ],
-)
-def test_damaged_files_are_replaced(folder: Path, damage) -> None:  # type: ignore[no-untyped-def]
+def damaged(pem: bytes) -> list[bytes]:
+    begin = pem.index(b"-----BEGIN PRIVATE")
+    return [b"", b"\x00\xff garbage", pem[:-30], pem[:begin], pem[begin:], pem[:begin] + forge("x").key_pem]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_damaged_files_are_replaced(folder: Path, number: int) -> None:
     _, _, path = self_signed(folder, NAMES, NOW)
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(damaged(path.read_bytes())[number])
     front, made, _ = self_signed(folder, NAMES, NOW)
     assert made
     assert path.read_bytes() == front.pem

@@ -26,6 +26,7 @@ _OWN_WORDS = {
     400: "the gate refused this request because it is not valid HTTP",
     403: "the gate refused this request",
     404: "the gate knows nothing by this name",
+    405: "this method is refused here",
     408: "the gate waited for the rest of the request, in vain",
     413: "the request body is larger than the gate allows",
     421: "this host name does not belong to a cluster behind this gate; check the server and tls-server-name of your kubeconfig",

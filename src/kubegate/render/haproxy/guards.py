@@ -36,7 +36,10 @@ def refusals() -> list[str]:
             400,
             "only upgrades to websocket and SPDY/3.1 are offered here",
             "if { req.fhdr(upgrade) -m found } !{ req.fhdr(upgrade) -m str -i websocket spdy/3.1 }"
-            " or { req.fhdr_cnt(upgrade) gt 1 }",
+            " or { req.fhdr_cnt(upgrade) gt 1 }"
+            # Upgrade does not exist in HTTP/1.0, and the extended CONNECT of HTTP/2 is for websocket.
+            " or { req.fhdr(upgrade) -m found } { req.ver 1.0 }"
+            " or { req.fhdr(upgrade) -m str -i spdy/3.1 } !{ req.ver 1.1 }",
         ),
         deny(
             400,
