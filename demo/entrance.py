@@ -17,21 +17,22 @@ _REASONS = {
     410: "Expired",
     422: "Invalid",
 }
-_NO_SUCH_PATH = "the server could not find the requested resource"
+# Starlette's own words for an unknown path or method are not Kubernetes'.
+_WORDS = {
+    "Not Found": "the server could not find the requested resource",
+    "Method Not Allowed": "the server does not allow this method on the requested resource",
+}
 
 
 def refused(code: int, message: str) -> Response:
     """A refusal: a Status with its code."""
-    return JSONResponse(objects.status(code, _REASONS[code], message), code)
+    return JSONResponse(objects.status(code, _REASONS.get(code, "Unknown"), message), code)
 
 
 async def on_refusal(_request: Request, error: Exception) -> Response:
     """What a raised HTTPException becomes."""
     assert isinstance(error, HTTPException)
-    if error.status_code not in _REASONS:
-        return JSONResponse(objects.status(error.status_code, "", error.detail), error.status_code)
-    # Starlette's own words for an unknown path are not Kubernetes'.
-    return refused(error.status_code, _NO_SUCH_PATH if error.detail in ("Not Found", "Method Not Allowed") else error.detail)
+    return refused(error.status_code, _WORDS.get(error.detail, error.detail))
 
 
 def asks_for_watch(request: Request) -> bool:

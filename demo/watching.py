@@ -21,6 +21,8 @@ def watch(request: Request, state: Namespaces, form: Form) -> Response:
     seconds = request.query_params.get("timeoutSeconds", "")
     if not all(text.isascii() and text.isdigit() for text in (version, seconds) if text):
         raise HTTPException(400, "resourceVersion and timeoutSeconds are numbers")
+    if request.query_params.get("sendInitialEvents"):
+        raise HTTPException(422, "sendInitialEvents is forbidden: the stand-in streams no lists")
     # Without a version, and with 0 ("any"), a watch begins with what there is.
     since = int(version or 0) or None
     limit = min(float(seconds or 0) or _LONGEST_SECONDS, _LONGEST_SECONDS)

@@ -104,11 +104,12 @@ def test_end_of_the_client_reaches_the_server_which_may_go_on(
 def test_end_of_the_server_reaches_the_client_which_may_go_on(
     gate: Gate, upstream: Upstream, method: str, headers: list[str]
 ) -> None:
+    """Not where the end comes in one read with the 101: HAProxy then closes both directions at times."""
     received = bytearray()
 
     def done_early(exchange: Exchange) -> None:
         accept(exchange)
-        exchange.wire.send(b"all there is")
+        exchange.wire.send(exchange.receive() + b" all there is")
         exchange.wire.end()
         while data := exchange.receive():
             received.extend(data)
@@ -118,7 +119,8 @@ def test_end_of_the_server_reaches_the_client_which_may_go_on(
     with gate.h1() as client:
         client.wire.send(asked)
         assert client.head().status == 101
-        assert client.rest() == b"all there is"
+        client.wire.send(b"go:")
+        assert client.rest() == b"go: all there is"
         client.wire.send(b"after the end")
         upstream.wait_until(lambda: received == b"after the end")
 

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import re
 import socket
 import ssl
 import threading
@@ -44,7 +45,8 @@ class Request:
 
     @property
     def path(self) -> str:
-        return self.target.partition("?")[0]
+        """The path of the target, which may be a whole URL."""
+        return re.sub(r"^https?://[^/?]*", "", self.target).partition("?")[0]
 
     @property
     def headers(self) -> list[tuple[str, str]]:

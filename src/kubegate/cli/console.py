@@ -7,7 +7,6 @@ from typing import Any, NoReturn
 
 import orjson
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from kubegate.errors import KubegateError
@@ -37,14 +36,11 @@ def print_json(facts: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def rows(pairs: list[tuple[str, str]]) -> Table:
+def rows(pairs: list[tuple[str, str]]) -> Text:
     """Names on the left, facts on the right."""
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2), pad_edge=True)
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, fact in pairs:
-        table.add_row(name, Text(fact))
-    return table
+    width = max(len(name) for name, _ in pairs)
+    lines = [Text.assemble("  ", (name.ljust(width), "cyan"), "  ", fact) for name, fact in pairs]
+    return Text("\n").join(lines)
 
 
 def end(error: KubegateError, output: Output) -> NoReturn:

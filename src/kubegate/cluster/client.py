@@ -51,7 +51,8 @@ class ApiClient:
 
     `login` is what requests carry (None: nothing; without TLS only impersonation is sent, as by kubectl). `ca_pem`
     stands in for a context without CA (None: the system's CAs). The server is verified even where the kubeconfig
-    switches that off. Every method raises Unreachable, Untrusted or Unresolvable; each is done within `timeout` seconds.
+    switches that off. Every method raises Unreachable, Untrusted or Unresolvable. No step of a conversation may last
+    longer than `timeout` seconds, and no conversation twice as long.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ApiClient:
             headers=self._headers(),
             trust_env=False,
             follow_redirects=False,
-            timeout=None,  # noqa: S113 - every request runs under one limit for the whole, see _ask
+            timeout=self._timeout,
         )
         return self
 
@@ -110,7 +111,7 @@ class ApiClient:
             extensions={"sni_hostname": self._context.verified_name},
         )
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(2 * self._timeout):
                 response = await self._http.send(request, stream=True)
                 try:
                     content = await self._content(response)

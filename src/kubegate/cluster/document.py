@@ -12,6 +12,7 @@ from kubegate.cluster.files import read_file
 from kubegate.cluster.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
+_DEEPEST = 100
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
@@ -89,6 +90,8 @@ def read_document(file: Path) -> Document:
 
 def _parse(content: bytes, shown: str) -> Mapping[object, object]:
     try:
+        if _is_deep(content):
+            raise InvalidInput([Problem(shown, "kubeconfig.yaml", "is nested too deeply for a kubeconfig")])
         # kubectl, too, reads the first document of several.
         body = next(iter(yaml.load_all(content, _Loader)), None)
     except yaml.MarkedYAMLError as error:
@@ -99,13 +102,24 @@ def _parse(content: bytes, shown: str) -> Mapping[object, object]:
         raise InvalidInput(
             [Problem(shown, "kubeconfig.yaml", "is not YAML: it has characters or values that YAML has not")]
         ) from None
-    except RecursionError:
-        raise InvalidInput([Problem(shown, "kubeconfig.yaml", "is nested too deeply")]) from None
     if body is None:
         return {}
     if not isinstance(body, dict):
         raise InvalidInput([Problem(shown, "kubeconfig.type", f"is {kind_of(body)}, a kubeconfig is a mapping")])
     return body
+
+
+def _is_deep(content: bytes) -> bool:
+    """Whether building the value would recurse without end: the C library of PyYAML crashes on it."""
+    depth = 0
+    for event in yaml.parse(content, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            return True
+    return False
 
 
 def _entries(body: Mapping[object, object], kind: str, file: Path, shown: str, problems: list[Problem]) -> Entries:

@@ -137,7 +137,7 @@ def most_connections() -> int:
     return max(50, min(_MOST_CONNECTIONS, allowed))
 
 
-def mode_warnings(cluster: ClusterConfig, context: Context) -> list[Problem]:
+def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool) -> list[Problem]:
     """What a person should know about the way this context is exposed."""
     warnings = []
     where = f"context {context.name}"
@@ -151,7 +151,7 @@ def mode_warnings(cluster: ClusterConfig, context: Context) -> list[Problem]:
                 "leave out --passthrough if clients bring tokens",
             )
         )
-    elif context.credential.uses_client_certificate:
+    elif context.credential.uses_client_certificate and not has_account:
         warnings.append(
             Problem(
                 where,

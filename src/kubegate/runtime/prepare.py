@@ -120,7 +120,11 @@ async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
     with findings.also(f"--listen {listen}", "listen.taken"):
         store.acquire()
     findings.raise_if_any()
-    warnings = (*gather.mode_warnings(cluster, context), *_dead_servers(upstream), *_open_to_others(listen, reach))
+    warnings = (
+        *gather.mode_warnings(cluster, context, has_account=declared.account is not None),
+        *_dead_servers(upstream),
+        *_open_to_others(listen, reach),
+    )
     return Prepared(declared, context, upstream, front, reach, planned, program, store, warnings)
 
 

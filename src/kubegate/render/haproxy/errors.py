@@ -65,7 +65,10 @@ def http_error_lines() -> list[str]:
 
 
 def deny(code: int, message: str, condition: str) -> str:
-    """A rule that ends the request with this status if `condition` (`if ...` or `unless ...`) holds."""
+    """A rule that ends the request with this status if `condition` (`if ...` or `unless ...`) holds.
+
+    With HTTP/1 it ends the connection too: what follows a request that is not as it should be may not be one.
+    """
     # 431 is not among the codes that `deny` may give (configuration manual 4.4, http-request deny).
     action = f"return status {code}" if code == 431 else f"deny deny_status {code}"
-    return f"http-request {action} {body(code, message)} {condition}"
+    return f"http-request {action} {body(code, message)} hdr Connection close {condition}"

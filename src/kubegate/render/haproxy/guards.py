@@ -24,6 +24,9 @@ def refusals() -> list[str]:
         ),
         deny(400, "the request has no Host header, or more than one", "unless { req.fhdr_cnt(host) eq 1 }"),
         deny(400, "the request has more than one Authorization header", "if { req.fhdr_cnt(authorization) gt 1 }"),
+        deny(400, "this version of HTTP is not spoken here", "unless { req.ver 1.0 1.1 2.0 }"),
+        # HAProxy takes 2^64 for 0 and passes it on as it is (2.8.25).
+        deny(400, "the Content-Length is too large to be true", "if { req.fhdr(content-length) -m len gt 18 }"),
         deny(400, "HTTP/1.0 has no Transfer-Encoding", "if { req.ver 1.0 } { req.fhdr(transfer-encoding) -m found }"),
         deny(
             400,
