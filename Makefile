@@ -98,12 +98,12 @@ system: .venv/.dev
 
 .venv/.demo: requirements/demo.lock pyproject.toml | .venv/bin/python
 	@echo "Installing what the demo needs into .venv"
-	@$(PIP) install --require-hashes --requirement requirements/demo.lock
+	@$(PIP) install --no-compile --require-hashes --requirement requirements/demo.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.dev: requirements/dev.lock pyproject.toml | .venv/bin/python
 	@echo "Installing what development needs into .venv"
-	@$(PIP) install --require-hashes --requirement requirements/dev.lock
+	@$(PIP) install --no-compile --require-hashes --requirement requirements/dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/.demo

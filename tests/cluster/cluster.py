@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.cluster import accounts, bringup, build, control_plane, layout, pods, requirements, teardown, versions
+from tests.cluster import accounts, bringup, build, control_plane, layout, network, pods, requirements, teardown, versions
 from tests.cluster.accounts import Account
 from tests.cluster.api import Api
 from tests.cluster.errors import ClusterError
@@ -94,6 +94,7 @@ class Cluster:
             if layout.WORK.exists() and any(layout.WORK.iterdir()):
                 tell("removing what an earlier run left behind")
                 teardown.remove(tell)
+            network.refuse_another_cluster()
             layout.WORK.mkdir(mode=0o755, exist_ok=True)
             state = State(kept=keep, binaries=str(binaries), version=versions.version())
             state.save()
@@ -103,7 +104,7 @@ class Cluster:
                 state.save()
                 return cls(state, lock)
             except BaseException as error:
-                if isinstance(error, Exception):
+                if isinstance(error, Exception) and layout.LOGS.exists():
                     error.add_note(f"The logs are kept in {_kept_logs()}.")
                 teardown.remove(tell)
                 raise
@@ -134,10 +135,14 @@ class Cluster:
             lock.release()
 
     def close(self) -> None:
-        """Takes the cluster down, unless it is kept."""
+        """Takes the cluster down, or leaves it whole where it is kept."""
         try:
             if not self._state.kept:
                 teardown.remove(_silent)
+                return
+            for server in self.servers:
+                if not self._state.processes[control_plane.apiserver_name(server.index)].alive():
+                    self.start_apiserver(server.index)
         finally:
             self._lock.release()
 
@@ -234,9 +239,7 @@ class Cluster:
 def _kept_logs() -> Path:
     """A copy of the logs of a cluster that did not come up, which itself is taken away."""
     folder = Path(tempfile.mkdtemp(prefix="kubegate-test-cluster-logs-"))
-    if layout.LOGS.exists():
-        shutil.copytree(layout.LOGS, folder, dirs_exist_ok=True)
-    return folder
+    return Path(shutil.copytree(layout.LOGS, folder, dirs_exist_ok=True))
 
 
 def _refuse_running() -> None:

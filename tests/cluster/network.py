@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.cluster import packetfilter
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import ADDRESSES, POD_NETWORK
+from tests.cluster.layout import ADDRESSES, NODE_ADDRESS, POD_NETWORK, SERVICE_NETWORK
 from tests.cluster.processes import environment
 from tests.cluster.state import State
 
@@ -23,21 +23,28 @@ SYSCTLS = (
     "kernel.keys.root_maxkeys",
     "kernel.keys.root_maxbytes",
 )
+SERVICE_ROUTE = (SERVICE_NETWORK, "dev", "lo", "src", NODE_ADDRESS)
 
 
-def prepare(state: State) -> None:
-    """Adds the addresses and lets packets through, after writing down what was before."""
+def refuse_another_cluster() -> None:
+    """Raises where another cluster's kube-proxy is at work, before anything is changed."""
     if found := packetfilter.chains():
         raise ClusterError(
             f"The packet filter has Kubernetes' chains already ({', '.join(found[:3])}...): another cluster's kube-proxy "
             "works on this machine, and the test cluster's would change its rules."
         )
+
+
+def prepare(state: State) -> None:
+    """Adds the addresses and lets packets through, after writing down what was before."""
     state.tables = packetfilter.tables()
     state.addresses = [address for address in ADDRESSES if address not in _on_loopback()]
     state.sysctls = {name: _sysctl(name).read_text().strip() for name in SYSCTLS if _sysctl(name).exists()}
     state.save()
     for address in state.addresses:
         _ip("addr", "add", f"{address}/32", "dev", "lo")
+    # Without it the machine's default route decides whether, and from which address, a service is reached.
+    _ip("route", "replace", *SERVICE_ROUTE)
     _sysctl("net.ipv4.ip_forward").write_text("1")
 
 
@@ -45,7 +52,9 @@ def restore(state: State) -> None:
     """Takes back what `prepare` did, and the pods' links that outlived their pods."""
     for route in _routes():
         _ip("link", "del", "dev", route["dev"], check=False)
-    packetfilter.clean(state.tables)
+    if state.tables is not None:
+        packetfilter.clean(state.tables)
+    _ip("route", "del", *SERVICE_ROUTE, check=False)
     here = _on_loopback()
     for address in state.addresses:
         if address in here:

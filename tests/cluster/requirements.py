@@ -23,6 +23,11 @@ PACKAGES = {
     "hostname": "hostname",
 }
 
+GO_WISH = (
+    "Go to build Kubernetes once: 1.21 or newer, which fetches the version it needs unless GOTOOLCHAIN says local "
+    "(apt-get install -t bookworm-backports golang-go)"
+)
+
 
 def check(*, go: bool) -> None:
     """Raises unless this is root on a machine with the Debian packages, and with Go where something must be built."""
@@ -38,9 +43,6 @@ def check(*, go: bool) -> None:
         wishes.append(GO_WISH)
     if wishes:
         raise ClusterError(f"The test cluster needs {' and '.join(wishes)}.")
-
-
-GO_WISH = "Go 1.21 or newer to build Kubernetes once (apt-get install -t bookworm-backports golang-go)"
 
 
 def busybox() -> Path | None:

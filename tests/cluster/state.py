@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from tests.cluster.layout import STATE
@@ -37,8 +37,8 @@ class State:
     version: str = ""
     addresses: list[str] = field(default_factory=list)
     sysctls: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, list[str]] = field(default_factory=dict)
-    """Per packet filter command (iptables, ip6tables): the tables that existed before."""
+    tables: dict[str, list[str]] | None = None
+    """Per packet filter command (iptables, ip6tables): the tables before the cluster changed any."""
     processes: dict[str, Process] = field(default_factory=dict)
 
     def save(self) -> None:
@@ -56,7 +56,8 @@ class State:
         # After a reboot the pids mean nothing, nor do the addresses; only the files are left.
         same_boot = data["boot"] == _boot()
         data["processes"] = {n: Process(**p) for n, p in data["processes"].items()} if same_boot else {}
-        return cls(**data)
+        known = {entry.name for entry in fields(cls)}
+        return cls(**{name: value for name, value in data.items() if name in known})
 
     def running(self) -> bool:
         """Whether the cluster came up and everything that was started then still runs."""

@@ -44,7 +44,9 @@ class Client:
         """What kubectl runs with."""
         return self.cluster.environment(self.kubeconfig) | dict(self.extra)
 
-    def run(self, *words: str | Path, check: bool = True, input: bytes | None = None, timeout: float = 60) -> subprocess.CompletedProcess[bytes]:
+    def run(
+        self, *words: str | Path, check: bool = True, input: bytes | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run kubectl to its end; output stays bytes, for some of it is no text."""
         done = subprocess.run(
             [self.cluster.kubectl_path, *words], env=self.environ, input=input, capture_output=True, timeout=timeout, check=False
@@ -79,7 +81,7 @@ class Client:
 ClientMaker = Callable[..., Client]
 
 
-def client_config(cluster: Cluster, gate: Exposed, account: Account, path: Path, *, host: str | None = None) -> Path:
+def client_config(gate: Exposed, account: Account, path: Path, *, host: str | None = None) -> Path:
     """The kubeconfig that the gate wrote, with an account's credential put in, and perhaps another host of the gate."""
     config: dict[str, Any] = yaml.safe_load(Path(gate.facts["kubeconfig"]).read_text())
     entry = config["clusters"][0]["cluster"]
@@ -133,7 +135,7 @@ def make_client(cluster: Cluster, gates: Mapping[str, Exposed], person: Home) ->
 
     def make(mode: str, account: str = "developer", *, host: str | None = None, http: str = "h2") -> Client:
         path = person.path / f"{mode}-{account}-{host}-{http}.yaml"
-        client_config(cluster, gates[mode], cluster.accounts[account], path, host=host)
+        client_config(gates[mode], cluster.accounts[account], path, host=host)
         # client-go's own switch (k8s.io/apimachinery/pkg/util/net, SetTransportDefaults).
         return Client(cluster, mode, path, {"DISABLE_HTTP2": "1"} if http == "h1" else {})
 
@@ -145,5 +147,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.cluster)
-
-

@@ -27,15 +27,15 @@ def _config_map(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_official_python_client_with_a_watch(make_client: ClientMaker, mode: str) -> None:
-    api_client = kubernetes.config.new_client_from_config(str(make_client(mode).kubeconfig))
+    api_client: Any = kubernetes.config.new_client_from_config(str(make_client(mode).kubeconfig))  # type: ignore[no-untyped-call]
     with api_client:
-        api = kubernetes.client.CoreV1Api(api_client)
+        api: Any = kubernetes.client.CoreV1Api(api_client)
         name = f"python-{mode}"
         seen: list[str] = []
         begin = api.list_namespaced_config_map("dev").metadata.resource_version
 
         def watch() -> None:
-            stream = kubernetes.watch.Watch()
+            stream: Any = kubernetes.watch.Watch()  # type: ignore[no-untyped-call]
             for event in stream.stream(api.list_namespaced_config_map, "dev", resource_version=begin, timeout_seconds=30):
                 if event["object"].metadata.name == name:
                     seen.append(event["type"])
@@ -60,7 +60,7 @@ def test_kubernetes_asyncio_with_a_watch(make_client: ClientMaker, mode: str) ->
 
     async def run() -> list[str]:
         async with await kubernetes_asyncio.config.new_client_from_config(path) as api_client:
-            api = kubernetes_asyncio.client.CoreV1Api(api_client)
+            api: Any = kubernetes_asyncio.client.CoreV1Api(api_client)
             begin = (await api.list_namespaced_config_map("dev")).metadata.resource_version
             seen: list[str] = []
 

@@ -35,7 +35,8 @@ def client(request: pytest.FixtureRequest, make_client: ClientMaker) -> Client:
 @pytest.fixture(scope="module")
 def pod(cluster: Cluster) -> Iterator[str]:
     """A pod that answers HTTP on port 8080 and logs a line every 0.1 s."""
-    script = "mkdir -p /www; echo hello > /www/index.html; httpd -p 8080 -h /www; i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done"
+    serve = "mkdir -p /www; echo hello > /www/index.html; httpd -p 8080 -h /www"
+    script = f"{serve}; i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done"
     cluster.run_pod("worker", command=["sh", "-c", script])
     yield "worker"
     cluster.delete_pod("worker")
@@ -49,15 +50,19 @@ def until(check: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
+def config_map(name: str, value: str) -> bytes:
+    """A ConfigMap of the developer's, as kubectl reads it."""
+    metadata = {"name": name, "namespace": "dev"}
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": value}}).encode()
+
+
 def test_get_apply_delete_and_watch(client: Client) -> None:
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "seen", "namespace": "dev"}, "data": {"a": "1"}}
     client.run("delete", "configmap", "seen", "-n", "dev", "--ignore-not-found")
     with client.running("get", "configmaps", "-n", "dev", "-w", "--output-watch-events") as watch:
         assert watch.stdout is not None
         assert any("kube-root-ca.crt" in watch.stdout.readline() for _ in range(10))
-        assert "created" in client.text("apply", "-f", "-", input=json.dumps(manifest).encode())
-        manifest["data"] = {"a": "2"}
-        assert "configured" in client.text("apply", "-f", "-", input=json.dumps(manifest).encode())
+        assert "created" in client.text("apply", "-f", "-", input=config_map("seen", "1"))
+        assert "configured" in client.text("apply", "-f", "-", input=config_map("seen", "2"))
         assert client.text("get", "configmap", "seen", "-n", "dev", "-o", "jsonpath={.data.a}") == "2"
         assert "deleted" in client.text("delete", "configmap", "seen", "-n", "dev")
         events = []
@@ -86,7 +91,8 @@ def test_exec_carries_input_output_and_exit_code(client: Client, pod: str) -> No
 
 def test_exec_half_close_is_carried(client: Client, pod: str) -> None:
     # The end of input has to arrive while output still flows back.
-    text = client.text("exec", "-i", "-n", "dev", pod, "--", "sh", "-c", "cat; sleep 1; echo after the end of input", input=b"x" * 100_000)
+    script = "cat; sleep 1; echo after the end of input"
+    text = client.text("exec", "-i", "-n", "dev", pod, "--", "sh", "-c", script, input=b"x" * 100_000)
     assert text == "x" * 100_000 + "after the end of input\n"
 
 
@@ -94,7 +100,7 @@ def test_exec_with_a_real_terminal_that_is_resized(client: Client, pod: str) -> 
     terminal = pexpect.spawn(
         str(client.cluster.kubectl_path),
         ["exec", "-it", "-n", "dev", pod, "--", "sh"],
-        env={**client.environ, "TERM": "xterm"},  # type: ignore[arg-type]
+        env={**client.environ, "TERM": "xterm"},
         dimensions=(30, 101),
         timeout=20,
         encoding="utf-8",
@@ -126,7 +132,7 @@ def test_exec_with_a_command_of_20000_characters(client: Client, pod: str) -> No
     assert client.text("exec", "-n", "dev", pod, "--", "echo", word) == word + "\n"
 
 
-def test_attach(client: Client, cluster: Cluster, pod: str) -> None:
+def test_attach(client: Client, pod: str) -> None:
     with client.running("attach", "-n", "dev", pod) as attached:
         assert attached.stdout is not None
         seen = [line for line in (attached.stdout.readline() for _ in range(4)) if line.startswith("line ")]
@@ -183,15 +189,13 @@ def test_service_proxy_and_raw_calls(client: Client, pod: str) -> None:
 
 def test_an_object_as_large_as_the_api_server_takes(client: Client) -> None:
     client.run("delete", "configmap", "large", "-n", "dev", "--ignore-not-found")
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "large", "namespace": "dev"}, "data": {"a": "x" * 1_040_000}}
-    assert "created" in client.text("create", "-f", "-", input=json.dumps(manifest).encode())
+    assert "created" in client.text("create", "-f", "-", input=config_map("large", "x" * 1_040_000))
     assert len(client.text("get", "configmap", "large", "-n", "dev", "-o", "json")) > 1_040_000
     client.run("delete", "configmap", "large", "-n", "dev")
 
 
 def test_a_larger_object_gets_the_api_servers_own_words(client: Client) -> None:
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "huge", "namespace": "dev"}, "data": {"a": "x" * 4_000_000}}
-    refused = client.run("create", "-f", "-", input=json.dumps(manifest).encode(), check=False)
+    refused = client.run("create", "-f", "-", input=config_map("huge", "x" * 4_000_000), check=False)
     assert refused.returncode == 1
     assert b"Request entity too large: limit is 3145728" in refused.stderr
 

@@ -24,12 +24,15 @@ class Caller:
         authority = base64.b64decode(config["certificate-authority-data"]).decode()
         self._cluster = cluster
         self._name = config.get("tls-server-name", "127.0.0.1")
-        self.client = httpx.Client(verify=ssl.create_default_context(cadata=authority), base_url=config["server"], trust_env=False)
+        context = ssl.create_default_context(cadata=authority)
+        self.client = httpx.Client(verify=context, base_url=config["server"], trust_env=False)
 
-    def send(self, headers: Sequence[tuple[str, str]], path: str = "/api/v1/namespaces/dev/configmaps") -> tuple[httpx.Response, dict[str, Any]]:
+    def send(self, headers: Sequence[tuple[str, str]]) -> tuple[httpx.Response, dict[str, Any]]:
         """The answer, and the audit event of the request."""
         mark = secrets.token_hex(8)
-        answer = self.client.get(f"{path}?mark={mark}", headers=list(headers), extensions={"sni_hostname": self._name})
+        answer = self.client.get(
+            f"/api/v1/namespaces/dev/configmaps?mark={mark}", headers=list(headers), extensions={"sni_hostname": self._name}
+        )
         return answer, self._event(mark)
 
     def _event(self, mark: str) -> dict[str, Any]:

@@ -212,3 +212,15 @@ def test_expect_continue_passes(gate: Gate, upstream: Upstream) -> None:
         client.wire.send(b"body")
         assert client.answer().status == 200
     assert upstream.seen("/expect")[0].body == b"body"
+
+
+def test_a_refusal_ends_an_http_1_connection_and_no_http_2_connection(gate: Gate) -> None:
+    with gate.h1() as client:
+        assert client.ask(request("TRACE", "/")).header("connection") == "close"
+        assert client.ended()
+    with gate.h2() as other:
+        streaming = other.start("POST", "/still-open", end=False)
+        assert other.ask("TRACE", "/").status == 405
+        assert not other.told_to_go
+        other.send(streaming, b"{}", end=True)
+        assert other.answer(streaming).status == 200

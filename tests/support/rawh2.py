@@ -10,7 +10,6 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.settings
-from hpack import Encoder
 
 from tests.support.rawhttp import Answer, NoAnswer
 from tests.support.wire import Wire
@@ -84,13 +83,6 @@ class Client:
         encoded = [(_bytes(name), _bytes(value)) for name, value in fields]
         self.connection.send_headers(stream, encoded, end_stream=end)
         self._flush()
-        return stream
-
-    def send_block(self, fields: Fields, *, end: bool = True) -> int:
-        """The same by hand and in literal bytes, for blocks that `h2` would not make: no state of its own follows this stream."""
-        stream = self.connection.get_next_available_stream_id()
-        block = Encoder().encode([(_bytes(name), _bytes(value)) for name, value in fields], huffman=False)
-        self.wire.send(len(block).to_bytes(3, "big") + bytes([1, 5 if end else 4]) + stream.to_bytes(4, "big") + block)
         return stream
 
     def send(self, stream: int, data: bytes, *, end: bool = False) -> None:

@@ -64,7 +64,7 @@ def _meaning(cause: BaseException, target: str) -> Unreachable | None:
 
 
 def _tls(error: ssl.SSLError, target: str) -> Unreachable:
-    reason = error.reason or ""
+    reason = getattr(error, "reason", None) or ""
     if reason in _NOT_TLS:
         message = f"{target} does not speak TLS; it looks like plain HTTP or another protocol"
         return Unreachable(message, "check the port, and whether the URL should begin with http://")

@@ -70,7 +70,7 @@ def read_document(file: Path) -> Document:
     shown = printable(str(file))
     body = _parse(read_file(file, shown, "kubeconfig.unreadable"), shown)
     problems: list[Problem] = []
-    fields = Fields(body, file, shown, problems)
+    fields = Fields(body, file, f"{shown}: ", problems)
     document = Document(
         file=file,
         clusters=_entries(body, "cluster", file, shown, problems),

@@ -25,7 +25,7 @@ def kind_of(value: object) -> str:
 
 
 class Fields:
-    """The keys of one mapping in `file`; `where` is its place, as in `FILE: users[name].user`.
+    """The keys of one mapping in `file`; `where` is its place, as in `FILE: users[name].user`, or `FILE: `.
 
     As in Go, a key that is missing, null or empty is not set. Keys that nobody asks for are ignored.
     """
@@ -38,7 +38,7 @@ class Fields:
 
     def at(self, key: str) -> str:
         """The place of a key, for problems."""
-        return f"{self.where}.{key}"
+        return f"{self.where}{key}" if self.where.endswith(" ") else f"{self.where}.{key}"
 
     def wrong(self, key: str, code: str, message: str, hint: str = "") -> None:
         """Note a problem with a key."""

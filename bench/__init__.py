@@ -1,0 +1,1 @@
+"""Measurements: ratios and differences within one run on one machine, never assertions."""
