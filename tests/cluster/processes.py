@@ -75,7 +75,7 @@ def environment(mark: bool = True) -> dict[str, str]:
 
 
 def spawn(name: str, argv: Sequence[str | Path]) -> Process:
-    """Starts a daemon in a session of its own, with its output in `log/<name>.log`.
+    """Starts a daemon detached from terminal and caller, with its output in `log/<name>.log`.
 
     Not subprocess.Popen: the daemon outlives this Python where a person brings the cluster up, and a Popen complains
     about that when it is collected.
