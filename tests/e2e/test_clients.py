@@ -5,6 +5,7 @@ import base64
 import ssl
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,23 +84,59 @@ def test_kubernetes_asyncio_with_a_watch(make_client: ClientMaker, mode: str) ->
     assert asyncio.run(run()) == ["ADDED", "DELETED"]
 
 
-@pytest.mark.parametrize("http2", [False, True], ids=["h1", "h2"])
-@pytest.mark.parametrize("mode", MODES)
-def test_a_burst_of_500_parallel_requests(gates: Mapping[str, Exposed], cluster: Cluster, mode: str, http2: bool) -> None:
-    config = yaml.safe_load(Path(gates[mode].facts["kubeconfig"]).read_text())["clusters"][0]["cluster"]
+@dataclass(frozen=True)
+class Target:
+    """A gate as raw clients need it."""
+
+    host: str
+    port: int
+    name: str
+    tls: ssl.SSLContext
+    authorization: str
+
+
+@pytest.fixture(params=MODES)
+def target(request: pytest.FixtureRequest, gates: Mapping[str, Exposed], cluster: Cluster) -> Target:
+    """The gate in each mode, with the developer's token."""
+    gate = gates[request.param]
+    config = yaml.safe_load(Path(gate.facts["kubeconfig"]).read_text())["clusters"][0]["cluster"]
     context = ssl.create_default_context(cadata=_ca(config))
-    token = cluster.accounts["developer"].token
+    name = config.get("tls-server-name", "127.0.0.1")
+    return Target("127.0.0.1", gate.port, name, context, f"Bearer {cluster.accounts['developer'].token}")
+
+
+def _path(number: int) -> str:
+    return f"/api/v1/namespaces/dev/configmaps?limit=1&burst={number}"
+
+
+def test_a_burst_of_500_connections(target: Target) -> None:
+    async def ask(number: int) -> int:
+        reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.tls, server_hostname=target.name)
+        lines = [f"GET {_path(number)} HTTP/1.1", "Host: gate", f"Authorization: {target.authorization}", "Connection: close"]
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        assert answer.endswith((b"}\n", b"0\r\n\r\n"))
+        return int(answer.split()[1])
 
     async def run() -> list[int]:
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(verify=context, http2=http2, limits=limits, timeout=60, trust_env=False) as client:
+        return await asyncio.gather(*(ask(number) for number in range(500)))
+
+    assert set(asyncio.run(run())) == {200}
+
+
+def test_a_burst_of_500_requests_on_few_connections(target: Target) -> None:
+    async def run() -> list[int]:
+        async with httpx.AsyncClient(verify=target.tls, http2=True, timeout=60, trust_env=False) as client:
 
             async def ask(number: int) -> int:
                 answer = await client.get(
-                    f"{config['server']}/api/v1/namespaces/dev/configmaps?limit=1&burst={number}",
-                    headers={"Authorization": f"Bearer {token}"},
-                    extensions={"sni_hostname": config.get("tls-server-name", "127.0.0.1")},
+                    f"https://{target.host}:{target.port}{_path(number)}",
+                    headers={"Authorization": target.authorization},
+                    extensions={"sni_hostname": target.name},
                 )
+                assert answer.http_version == "HTTP/2"
                 return answer.status_code
 
             return await asyncio.gather(*(ask(number) for number in range(500)))

@@ -5,14 +5,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from kubegate.pki.key import key_pem
-from kubegate.pki.self_signed import issue
 from tests.cluster.cluster import Cluster
+from tests.cluster.pki import SERVER
 from tests.support.expose import Home, home
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -52,10 +50,9 @@ def test_limited_account(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_own_certificate(cluster: Cluster, tmp_path: Path) -> None:
-    leaf, key = issue(["localhost"], datetime.now(UTC))
-    (tmp_path / "tls.crt").write_bytes(leaf.pem)
-    (tmp_path / "tls.key").touch(mode=0o600)
-    (tmp_path / "tls.key").write_bytes(key_pem(key))
+    leaf = cluster.ca.issue("gate", file=tmp_path / "tls", names=["localhost"], usages=[SERVER])
+    with leaf.certificate.open("ab") as file:
+        file.write(cluster.ca.certificate.read_bytes())
     extra = {"NAME": "localhost", "CERT": "tls.crt", "KEY": "tls.key", "TOKEN": cluster.accounts["viewer"].token or ""}
     with home() as person:
         shown = run("own-certificate.sh", cluster, person, tmp_path, extra | {"ADDRESS": "0.0.0.0"})

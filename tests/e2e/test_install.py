@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[2]
 def test_installed_from_the_source_tree_alone(cluster: Cluster, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
     commands = tmp_path / "venv" / "bin"
-    install = [commands / "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", PROJECT]
+    install: list[str | Path] = [commands / "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", PROJECT]
     subprocess.run(install, check=True, timeout=300, capture_output=True)
     with home() as person:
         environ = person.environ({"PATH": os.defpath, "KUBECONFIG": str(cluster.accounts["viewer"].kubeconfig)})

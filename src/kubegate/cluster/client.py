@@ -16,10 +16,10 @@ from kubegate.cluster.boundary import FOREIGN, distrust, translate
 from kubegate.cluster.context import Context
 from kubegate.cluster.errors import ClusterError, Refused, Unreachable
 from kubegate.cluster.login import Login
-from kubegate.cluster.names import printable
 from kubegate.cluster.peer import inquire, untrusted
 from kubegate.cluster.tls import load_client_pair, verifying_context
 from kubegate.model.address import is_address
+from kubegate.model.names import printable
 
 _MOST_BYTES = 1 << 20
 _MOST_SHOWN = 300

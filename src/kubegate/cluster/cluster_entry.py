@@ -34,7 +34,7 @@ def read_cluster(entry: Entry, problems: list[Problem]) -> ClusterEntry:
     server = _server(fields)
     ca_pem, ca_where = read_authority(fields)
     insecure = fields.flag("insecure-skip-tls-verify")
-    if insecure and ca_where:
+    if insecure and ca_where and not (server and server.scheme == "http"):
         message = "switches off the verification for which the same cluster gives a CA"
         fields.wrong("insecure-skip-tls-verify", "insecure", message, "remove it, so that the CA counts")
     return ClusterEntry(

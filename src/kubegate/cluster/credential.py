@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from kubegate.cluster.files import read_file
-from kubegate.cluster.names import printable
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from kubegate.cluster.fields import Fields, kind_of
 from kubegate.cluster.files import read_file
-from kubegate.cluster.names import printable
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
 _DEEPEST = 100

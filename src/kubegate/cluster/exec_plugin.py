@@ -15,7 +15,7 @@ from pathlib import Path
 from kubegate.cluster.context import Context
 from kubegate.cluster.credential import ExecPlugin
 from kubegate.cluster.errors import PluginFailed
-from kubegate.cluster.names import printable
+from kubegate.model.names import printable
 
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _MOST_BYTES = 1 << 20
@@ -36,7 +36,7 @@ async def run_plugin(
     plugin: ExecPlugin,
     context: Context,
     environ: Mapping[str, str] = os.environ,
-    timeout: float = 60.0,  # noqa: ASYNC109 - the caller's limit, in seconds
+    timeout: float = 180.0,  # noqa: ASYNC109 - the caller's limit, in seconds
     terminal: bool | None = None,
 ) -> PluginAnswer:
     """Run a plugin once and read its answer; it is ended, with its children, after `timeout` seconds.

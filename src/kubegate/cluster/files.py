@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from kubegate.cluster.names import printable
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
 _MOST_BYTES = 16 << 20

@@ -11,8 +11,8 @@ from kubegate.cluster.credential import Credential
 from kubegate.cluster.document import Entries, Entry
 from kubegate.cluster.fields import Fields
 from kubegate.cluster.merge import Merged, read_merged
-from kubegate.cluster.names import printable
 from kubegate.cluster.user import read_user
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
 __all__ = ["Context", "load"]

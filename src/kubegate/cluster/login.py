@@ -16,7 +16,7 @@ from kubegate.cluster.context import Context
 from kubegate.cluster.credential import Credential, Impersonation, Pem
 from kubegate.cluster.exec_plugin import run_plugin
 from kubegate.cluster.files import read_file
-from kubegate.cluster.names import printable
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -41,7 +41,7 @@ class Login:
 async def log_in(
     context: Context,
     environ: Mapping[str, str] = os.environ,
-    timeout: float = 60.0,  # noqa: ASYNC109 - the caller's limit on a plugin, in seconds
+    timeout: float = 180.0,  # noqa: ASYNC109 - the caller's limit on a plugin, in seconds
 ) -> Login:
     """Make the context's credential ready to use.
 

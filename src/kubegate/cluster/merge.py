@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubegate.cluster.document import Document, Entries, read_document
-from kubegate.cluster.names import printable
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
 

@@ -10,9 +10,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from kubegate.cluster.errors import Untrusted
-from kubegate.cluster.names import printable
 from kubegate.cluster.tls import inquiring_context
 from kubegate.model.facts import PeerCertificate
+from kubegate.model.names import printable
 
 # X509_V_ERR_*, openssl/x509_vfy.h
 _NOT_YET_VALID, _EXPIRED = 9, 10

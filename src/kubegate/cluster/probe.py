@@ -4,11 +4,11 @@ import asyncio
 
 from kubegate.cluster.boundary import FOREIGN, distrust, translate
 from kubegate.cluster.errors import Untrusted
-from kubegate.cluster.names import covers
 from kubegate.cluster.peer import Leaf, handshake, inquire, untrusted, wrong_name
 from kubegate.cluster.tls import verifying_context
 from kubegate.model.address import Endpoint, is_address
 from kubegate.model.facts import PeerCertificate
+from kubegate.model.names import covers
 
 
 async def probe(

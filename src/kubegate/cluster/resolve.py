@@ -5,8 +5,8 @@ import ipaddress
 import socket
 
 from kubegate.cluster.errors import Unresolvable
-from kubegate.cluster.names import printable
 from kubegate.model.address import is_address
+from kubegate.model.names import printable
 
 
 async def resolve(host: str, timeout: float = 5.0) -> tuple[str, ...]:  # noqa: ASYNC109 - the caller's limit, in seconds

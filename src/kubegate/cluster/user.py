@@ -39,8 +39,10 @@ def _pem(fields: Fields, key: str) -> Pem | None:
 
 
 def _check_together(credential: Credential, fields: Fields) -> None:
-    if credential.token and (credential.username or credential.password):
-        fields.wrong("token", "user.several", "is given beside username and password", "keep one of the two")
+    if credential.username or credential.password:
+        for key, given in (("token", bool(credential.token)), ("tokenFile", credential.token_file is not None)):
+            if given:
+                fields.wrong(key, "user.several", "is given beside username and password", "keep one of the two")
     if credential.certificate and not credential.key and not fields.text("client-key-data"):
         fields.wrong("client-key", "user.key", "is missing, though a client certificate is given")
     if credential.exec_plugin and credential.auth_provider:

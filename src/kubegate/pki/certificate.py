@@ -10,8 +10,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.pki.names import printable
 from kubegate.pki.pem import blocks, is_cut_off
 
 UNPARSABLE = (

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from kubegate.model.facts import FrontCertificate
+from kubegate.model.names import covers, printable
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.certificate import Certificate, load_bundle, pem_chain
 from kubegate.pki.key import FrontKey, belongs_to, key_pem, load_key
-from kubegate.pki.names import covers, printable
 from kubegate.pki.system import system_ca_file
 from kubegate.pki.trust import client_ca
 

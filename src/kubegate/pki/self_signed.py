@@ -40,7 +40,7 @@ def self_signed(directory: Path, names: Sequence[str], now: datetime) -> tuple[F
         private_folder(directory)
         if found := _stored(path, wanted, now):
             return _fact(*found), False, path
-        made = issue(wanted, now)
+        made = make(wanted, now)
         write_atomically(path, made[0].pem + key_pem(made[1]))
     except UnsafeFolder as error:
         raise InvalidInput([Problem(str(directory), "front.state.unsafe", error.message, error.hint)]) from None
@@ -50,7 +50,7 @@ def self_signed(directory: Path, names: Sequence[str], now: datetime) -> tuple[F
     return _fact(*made), True, path
 
 
-def issue(names: Sequence[str], now: datetime) -> tuple[Certificate, FrontKey]:
+def make(names: Sequence[str], now: datetime) -> tuple[Certificate, FrontKey]:
     """A new ECDSA P-256 key and a certificate for `names` (normal, at least one), valid from an hour before `now`."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()

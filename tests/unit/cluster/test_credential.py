@@ -85,6 +85,7 @@ def test_only_v1_asks_for_the_interactive_mode() -> None:
     [
         ({"token": "t", "username": "u"}, ["token user.several"]),
         ({"token": "t", "password": "p"}, ["token user.several"]),
+        ({"tokenFile": "t", "username": "u"}, ["tokenFile user.several"]),
         ({"client-certificate": "c"}, ["client-key user.key"]),
         ({"client-certificate": "c", "client-certificate-data": "QUFB", "client-key": "k"}, ["client-certificate user.both"]),
         ({"client-certificate": "c", "client-key": "k", "client-key-data": "QUFB"}, ["client-key user.both"]),

@@ -147,7 +147,7 @@ def test_no_server(bench: Workbench, server: object, code: str) -> None:
 
 def test_without_tls_only_impersonation_is_left(bench: Workbench) -> None:
     found = bench.load(cluster={"server": "http://api.test", "certificate-authority-data": coded(CA.pem)}, user={"as": "joe"})
-    assert (found.scheme, found.port, found.ca_pem) == ("http", 80, None)
+    assert (found.scheme, found.port, found.ca_pem, found.insecure_skip_tls_verify) == ("http", 80, None, False)
     assert found.credential.describe() == "no credential, impersonating joe"
     assert found.credential.token == ""
 

@@ -56,7 +56,7 @@ def test_a_leaf_alone_is_pinned(system: Path) -> None:
 
 
 def test_a_stranger_in_the_chain_is_no_authority() -> None:
-    """Clients would be told to trust a CA that did not issue the certificate."""
+    """Clients would be told to trust a CA that never signed the certificate."""
     assert chosen(LEAF, OTHER) == (LEAF.pem, ["front.trust.pinned"])
     assert chosen(LEAF, OTHER, BETWEEN, ROOT) == (LEAF.pem, ["front.trust.pinned"])
     assert chosen(LEAF, BETWEEN, OTHER) == (BETWEEN.pem, ["front.trust.intermediate"])

@@ -1,18 +1,8 @@
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import kubegate.cluster.names
-import kubegate.pki.names
-from kubegate.pki.names import covers, printable
-
-
-def test_both_doors_have_the_same_module() -> None:
-    """Neighbours do not import one another; what both need to judge certificates must not drift apart."""
-    one, other = kubegate.pki.names.__file__, kubegate.cluster.names.__file__
-    assert Path(one).read_bytes() == Path(other).read_bytes()
+from kubegate.model.names import covers, printable
 
 
 @pytest.mark.parametrize(

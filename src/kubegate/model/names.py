@@ -1,4 +1,4 @@
-"""Names and text from certificates: which name is covered, and how foreign text is shown on a terminal."""
+"""Names and text of strangers: which name a certificate covers, and how foreign text is shown on a terminal."""
 
 import ipaddress
 from collections.abc import Iterable
