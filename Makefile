@@ -11,9 +11,14 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 /usr/local/bin/python3 /usr/bin/python3
 
-# What the tests need of the system: a program or file, and the Debian package that has it.
-SYSTEM := containerd=containerd runc=runc /usr/lib/cni/ptp=containernetworking-plugins iptables=iptables ip=iproute2 \
-	/usr/share/doc/busybox-static=busybox-static unshare=util-linux mount=mount hostname=hostname curl=curl
+# The Debian packages that the tests need and this machine has not.
+define MISSING
+import shutil
+from tests.cluster.processes import SYSTEM_PATH
+from tests.cluster.requirements import PACKAGES, busybox
+missing = {package for program, package in {**PACKAGES, "curl": "curl"}.items() if not shutil.which(program, path=SYSTEM_PATH)}
+print(*sorted(missing), *([] if busybox() else ["busybox-static"]))
+endef
 # Go is needed only until the cluster's programs are built; they are kept in the user's cache folder.
 define READY
 import sys
@@ -23,7 +28,7 @@ try:
 except errors.ClusterError as error:
     sys.exit(str(error))
 endef
-export READY
+export MISSING READY
 
 .PHONY: help
 help: ## Show these commands.
@@ -75,12 +80,9 @@ root:
 
 .PHONY: system
 system: .venv/.dev
-	@PATH="$$PATH:/usr/sbin:/sbin"; missing=""; \
-	for pair in $(SYSTEM); do \
-		command -v "$${pair%=*}" >/dev/null || [ -e "$${pair%=*}" ] || missing="$$missing $${pair#*=}"; \
-	done; \
+	@missing=$$($(BIN)/python -c "$$MISSING"); \
 	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then \
-		echo "Installing for the test cluster:$$missing"; \
+		echo "Installing for the test cluster: $$missing"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 	@$(BIN)/python -c "$$READY"

@@ -31,10 +31,11 @@ def _stand_in_wanted() -> bool:
 def _own_cluster(context: Context, folder: Path) -> int:
     _tell("Its API server answers and is verified. It is exposed on loopback only, until Ctrl-C; nothing is created in it.")
     listen = _listen()
+    this = ["--context", context.name, "--listen", listen]
     asked_for = ["--account", "NAMESPACE/NAME", "--for", "10m", "--out", "client.kubeconfig"]
-    _tell("A token for a client is made only if you ask for it, for a service account that exists:")
-    _tell(f"  {gate.shown(['--listen', listen, *asked_for])}")
-    return _run(["--context", context.name, "--listen", listen], folder, lambda: None)
+    _tell("A kubeconfig with a short-lived token is made only if you ask for it, of a service account that exists:")
+    _tell(f"  {gate.shown([*this, *asked_for])}")
+    return _run(this, folder, lambda: None)
 
 
 def _stand_in(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,8 +25,10 @@ def free_port() -> int:
 
 
 def shown(arguments: list[str]) -> str:
-    """The command as a person would type it."""
-    return shlex.join(["kubegate", "expose", *arguments])
+    """The command as a person can type it here."""
+    installed = Path(sys.executable).with_name("kubegate")
+    program = "kubegate" if shutil.which("kubegate") or not installed.exists() else os.path.relpath(installed)
+    return shlex.join([program, "expose", *arguments])
 
 
 def run(arguments: list[str], folder: Path, at_end: Callable[[], None]) -> int:
