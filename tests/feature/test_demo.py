@@ -51,7 +51,7 @@ def needed(name: str) -> str:
     """Where a program is."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.fail(f"{name} is not installed: make test installs what the tests need")
     return found
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tests.support.gate import Gate
+from tests.support.gate import Gate, plan
 from tests.support.rawhttp import request
 from tests.support.upstream import Request, Upstream
 
@@ -141,10 +141,10 @@ def test_forwarded_for_is_the_callers_address_alone(gate: Gate, upstream: Upstre
     assert arrived.values("x-forwarded-for") == ["127.0.0.1"]
 
 
-@pytest.mark.parametrize("value", ["Bearer abc.def-_~+/=", "bearer  two  spaces", "Basic am9lOmpvZQ==", "Bearer a,b, c", "Bearer"])
-def test_authorization_arrives_unchanged_and_nothing_is_added(
-    gate: Gate, upstream: Upstream, version: str, value: str
-) -> None:
+@pytest.mark.parametrize(
+    "value", ["Bearer abc.def-_~+/=", "bearer  two  spaces", "Basic am9lOmpvZQ==", "Bearer a,b, c", "Bearer"]
+)
+def test_authorization_arrives_unchanged_and_nothing_is_added(gate: Gate, upstream: Upstream, version: str, value: str) -> None:
     arrived = passed(gate, upstream, version, ("Authorization", value), ("Accept", "application/json"))
     assert sorted(arrived.headers) == sorted(
         [("host", "gate.test"), ("authorization", value), ("accept", "application/json"), ("x-forwarded-for", "127.0.0.1")]
@@ -224,3 +224,8 @@ def test_a_refusal_ends_an_http_1_connection_and_no_http_2_connection(gate: Gate
         assert not other.told_to_go
         other.send(streaming, b"{}", end=True)
         assert other.answer(streaming).status == 200
+
+
+def test_a_caller_with_an_ipv6_address_is_named_by_it(upstream: Upstream, version: str) -> None:
+    with Gate(plan(upstream.endpoint, listen="::1")) as gate:
+        assert passed(gate, upstream, version, ("X-Forwarded-For", "1.2.3.4")).values("x-forwarded-for") == ["::1"]

@@ -135,7 +135,6 @@ def test_bad_chunks_never_make_a_whole_request(gate: Gate, upstream: Upstream, n
     statuses, arrived = attack(gate, upstream, post(CHUNKED, body=BAD_CHUNKS[name] + SMUGGLED))
     assert statuses in ([], [400])
     assert not any(request.complete for request in arrived)
-    upstream.errors.clear()
 
 
 PASSED_ON = {
@@ -165,8 +164,7 @@ def test_the_honest_form_passes_as_one_request(gate: Gate, upstream: Upstream, n
 
 def one_framing(request: Request) -> bool:
     """Whether a request says in one way only where it ends."""
-    lengths, encodings = request.values("content-length"), request.values("transfer-encoding")
-    return (lengths, encodings) in ([], []) or len(lengths) + len(encodings) <= 1
+    return len(request.values("content-length") + request.values("transfer-encoding")) <= 1
 
 
 @pytest.mark.parametrize("order", ["length first", "encoding first"])
@@ -231,7 +229,7 @@ def test_folded_encoding_is_seen_as_what_it_is(gate: Gate, upstream: Upstream) -
     assert all(request.body == b"abcde" and one_framing(request) for request in arrived)
 
 
-def test_answers_of_pipelined_requests_come_in_order(gate: Gate, upstream: Upstream) -> None:
+def test_answers_of_pipelined_requests_come_in_order(gate: Gate) -> None:
     targets = [f"/pipelined-{number}" for number in range(20)]
     with gate.h1() as client:
         client.wire.send(b"".join(request("GET", target) for target in targets))

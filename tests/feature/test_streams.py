@@ -8,37 +8,77 @@ import pytest
 
 from tests.support.gate import Gate, edits, in_section, plan
 from tests.support.rawhttp import request
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Exchange, Upstream, late
 
 pytestmark = pytest.mark.haproxy
 
+KEY = ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
 PODS = "/api/v1/namespaces/default/pods"
 CRONTABS = "/apis/stable.example.com/v1/crontabs"
 
-STREAMS = [
-    *(f"{PODS}?{query}" for query in ("watch", "watch=", "watch=yes", "watch=True", "watch=true", "watch=1", "watch=2")),
-    *(f"{PODS}?{query}" for query in ("a=1&watch", "a=1&watch=", "a=1&watch=true", "watch&a=1", "a&watch&b", "a=1&watch=1&b=2")),
-    *(f"{PODS}?{query}" for query in ("watch=true&watch=false", "watch=t", "watch=TRUE", "watch=no", "watch=00", "watch=falsey")),
-    *(f"{PODS}?{query}" for query in ("limit=500&resourceVersion=0&watch=true&timeoutSeconds=300", "w%61tch=1", "%77atch")),
-    *(f"{CRONTABS}?{query}" for query in ("watch", "watch=true", "a=1&watch")),
-    *("/api/v1/watch/pods", "/api/v1/watch/namespaces/default/pods", "/api/v1/watch/nodes/x?a=1"),
-    *("/apis/apps/v1/watch/deployments", "/apis/apps/v1/watch/namespaces/default/deployments/x"),
-    *(f"{PODS}/x/log?{query}" for query in ("follow", "follow=", "follow=true", "follow=1", "follow=yes", "container=c&follow=true")),
-    *(f"{PODS}/x/log?{query}" for query in ("tailLines=1&follow", "follow&tailLines=1", "f%6fllow=true")),
-    *(f"{PODS}/x/{path}" for path in ("proxy", "proxy/", "proxy/metrics", "proxy/a/b?c=d")),
-    *("/api/v1/nodes/x/proxy/logs/", "/api/v1/namespaces/default/services/https:web:443/proxy/"),
-]
-OTHERS = [
-    *("/", "/api", "/api/v1", "/version", "/healthz", "/openapi/v3", PODS, f"{PODS}/x", CRONTABS),
-    *(f"{PODS}?{query}" for query in ("watch=false", "watch=False", "watch=FALSE", "watch=0", "watch=0&a=1", "a=1&watch=false")),
-    *(f"{PODS}?{query}" for query in ("watchers=1", "watches", "nowatch=1", "nowatch", "a=watch", "a=watch&b", "swatch=1&limit=5")),
-    *(f"{PODS}?{query}" for query in ("labelSelector=watch", "labelSelector=watch%3Dtrue", "labelSelector=app%3Dwatch&limit=500")),
-    *(f"{PODS}?{query}" for query in ("labelSelector=watch=true", "fieldSelector=metadata.name%3Dwatch", "limit=500&continue=abc")),
-    *("/api/v1/namespaces/watch/pods", "/api/v1/namespaces/watch", "/api/v1/namespaces/watch/pods/watch", f"{PODS}/watch"),
-    *("/apis/apps/v1/namespaces/watch/deployments", "/apis/watch/v1/things", "/apis/apps/v1/namespaces/watch/deployments/watch"),
-    *(f"{PODS}/x/log", f"{PODS}/x/log?follow=false", f"{PODS}/x/log?follow=0", f"{PODS}/x/log?followers=1", f"{PODS}/follow"),
-    *("/api/v1/namespaces/proxy/pods", "/apis/apps/v1/namespaces/default/deployments/kube-proxy", f"{PODS}/proxy-1"),
-]
+
+def requests(table: str) -> list[str]:
+    """Lines of a path and queries, each query making one request."""
+    found = []
+    for line in table.strip().splitlines():
+        path, *queries = line.split()
+        found += [f"{path}?{query}" for query in queries] or [path]
+    return found
+
+
+STREAMS = requests(
+    f"""
+    {PODS} watch watch= watch=yes watch=True watch=true watch=1 watch=2 watch=t watch=TRUE watch=no watch=00 watch=falsey
+    {PODS} a=1&watch a=1&watch= a=1&watch=true watch&a=1 a&watch&b a=1&watch=1&b=2 watch=true&watch=false watch=true&x=%zz
+    {PODS} limit=500&resourceVersion=0&watch=true&timeoutSeconds=300 w%61tch=1 %77atch w%61tch=1&follow=false
+    {PODS} watch=false&watch=true x=%26watch=0&watch watch=fals%65
+    {CRONTABS} watch watch=true a=1&watch
+    /api/v1/watch/pods
+    /api/v1/watch/namespaces/default/pods
+    /api/v1/watch/nodes/x a=1
+    /apis/apps/v1/watch/deployments
+    /apis/apps/v1/watch/namespaces/default/deployments/x
+    {PODS}/x/log follow follow= follow=true follow=1 follow=yes container=c&follow=true
+    {PODS}/x/log tailLines=1&follow follow&tailLines=1 f%6fllow=true
+    {PODS}/x/proxy
+    {PODS}/x/proxy/
+    {PODS}/x/proxy/metrics
+    {PODS}/x/proxy/a/b c=d
+    /api/v1/nodes/x/proxy/logs/
+    /api/v1/namespaces/default/services/https:web:443/proxy/
+    /api/v1/namespaces/proxy/pods
+    """
+)
+OTHERS = requests(
+    f"""
+    /
+    /api
+    /api/v1
+    /version
+    /healthz
+    /openapi/v3
+    {PODS}
+    {PODS}/x
+    {CRONTABS}
+    {PODS} watch=false watch=False watch=FALSE watch=0 watch=0&a=1 a=1&watch=false w%61tch=0 x=&watch=0&follow=FALSE&
+    {PODS} watchers=1 watches nowatch=1 nowatch a=watch a=watch&b swatch=1&limit=5 Watch=1 watchfollow=1 follow-watch=1
+    {PODS} labelSelector=watch labelSelector=watch%3Dtrue labelSelector=app%3Dwatch&limit=500 labelSelector=watch=true
+    {PODS} labelSelector=w%61tch labelSelector=a%3Dwatch&x=%zz fieldSelector=metadata.name%3Dwatch limit=500&continue=abc
+    /api/v1/namespaces/watch
+    /api/v1/namespaces/watch/pods
+    /api/v1/namespaces/watch/pods/watch
+    {PODS}/watch
+    /apis/apps/v1/namespaces/watch/deployments
+    /apis/apps/v1/namespaces/watch/deployments/watch
+    /apis/watch/v1/things
+    {PODS}/x/log
+    {PODS}/x/log follow=false follow=0 followers=1
+    {PODS}/follow
+    {PODS}/proxy-1
+    {PODS}/proxy-1/log
+    /apis/apps/v1/namespaces/default/deployments/kube-proxy
+    """
+)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +104,7 @@ def test_this_is_none(gate: Gate, target: str) -> None:
 
 @pytest.mark.parametrize("protocol", ["websocket", "SPDY/3.1"])
 def test_an_upgrade_is_a_stream(gate: Gate, protocol: str) -> None:
-    asked = request("GET", f"{PODS}/x/exec", "Connection: Upgrade", f"Upgrade: {protocol}", "Sec-WebSocket-Key: eA==")
+    asked = request("GET", f"{PODS}/x/exec", "Connection: Upgrade", f"Upgrade: {protocol}", *KEY)
     assert gate.once(asked).header("x-test-backend") == "test-stream"
 
 
@@ -134,7 +174,7 @@ def test_a_silent_stream_outlives_the_time_for_ordinary_answers(gate: Gate, upst
 
     upstream.at("/api/v1/silent", silent)
     assert gate.once(request("GET", "/api/v1/silent?watch=true")).body == b"late"
-    upstream.at("/api/v1/slow", lambda exchange: time.sleep(0.7) or exchange.leave())
+    upstream.at("/api/v1/slow", late(0.7))
     assert gate.once(request("GET", "/api/v1/slow")).status == 504
 
 

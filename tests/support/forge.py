@@ -62,7 +62,7 @@ def forge(
     now: datetime | None = None,
     key: Key | None = None,
 ) -> Forged:
-    """Issue a certificate; without `issuer` it signs itself. It began `since` before `now` and ends `until` after it."""
+    """Make a certificate; without `issuer` it signs itself. It began `since` before `now` and ends `until` after it."""
     now, key = now or datetime.now(UTC), key or ec.generate_private_key(ec.SECP256R1())
     own = subject(common_name, organizations)
     signing = issuer.key if issuer else key

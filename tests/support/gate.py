@@ -1,6 +1,7 @@
 """The real gate of tests: a plan rendered, accepted by the embedded HAProxy, and run under supervision."""
 
 import asyncio
+import csv
 import functools
 import shutil
 import ssl
@@ -20,6 +21,7 @@ from kubegate.runtime.control import ask
 from kubegate.runtime.generation import Store
 from kubegate.runtime.process import HAProxy
 from kubegate.system.network import free_port
+from kubegate.system.processes import ProcessId
 from tests.support import rawh2, rawhttp
 from tests.support.tls import API_NAME, GATE_NAME, client_context, cluster_authority, front_authority, gate_pem
 
@@ -71,6 +73,13 @@ class Gate:
         self._keeper = asyncio.run_coroutine_threadsafe(self.haproxy.keep_running(), self._loop)
 
     @property
+    def master(self) -> ProcessId:
+        """The master process that runs now."""
+        found = ProcessId.load(self.store.process_file)
+        assert found is not None
+        return found
+
+    @property
     def listen(self) -> Endpoint:
         return self.plan.frontends[0].listen
 
@@ -81,6 +90,11 @@ class Gate:
     def show(self, command: str) -> str:
         """Ask the Runtime API of the worker."""
         return self.do(ask((self.store.current / ADMIN_SOCKET).resolve(), command))
+
+    def stat(self, column: str, server: str) -> list[str]:
+        """One column of HAProxy's statistics, for the servers of this name in every backend."""
+        lines = csv.DictReader(self.show("show stat").removeprefix("# ").splitlines())
+        return [line[column] for line in lines if line["svname"] == server]
 
     def h1(self) -> rawhttp.Client:
         """A new connection that speaks HTTP/1."""
@@ -96,9 +110,7 @@ class Gate:
         with self.h1() as client:
             return client.ask(data)
 
-    def ask(
-        self, version: str, method: str, target: str, *headers: tuple[str, str], body: bytes | None = None
-    ) -> rawhttp.Answer:
+    def ask(self, version: str, method: str, target: str, *headers: tuple[str, str], body: bytes | None = None) -> rawhttp.Answer:
         """One request, as `h1` or `h2`, on a connection of its own."""
         if version == "h2":
             with self.h2() as client:
@@ -133,10 +145,13 @@ class Gate:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def quick_checks(config: str) -> str:
+    """An edit that lets health checks follow one another quickly."""
+    return config.replace("inter 3s", "inter 200ms").replace("fastinter 1s", "fastinter 100ms")
 
 
 def in_section(head: str, *lines: str) -> Edit:

@@ -14,18 +14,18 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 @asynccontextmanager
 async def listening(handler: Handler, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> AsyncIterator[int]:
     """A server that hands each connection to `handler`; gives its port."""
-    tasks: set[asyncio.Task[None]] = set()
+    running: set[asyncio.Task[None]] = set()
 
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
+        one = asyncio.current_task()
+        assert one is not None
+        running.add(one)
         try:
             await handler(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            tasks.discard(task)
+            running.discard(one)
             writer.transport.abort()
 
     server = await asyncio.start_server(guarded, host, 0, ssl=context, ssl_shutdown_timeout=1 if context else None)
@@ -33,9 +33,9 @@ async def listening(handler: Handler, context: ssl.SSLContext | None = None, hos
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for one in tuple(running):
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await asyncio.sleep(0.01)
 
 

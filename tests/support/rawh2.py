@@ -100,12 +100,10 @@ class Client:
 
     def answer(self, stream: int) -> Answer:
         """The whole answer on a stream. Raises Refused."""
-        head, body = self.head(stream), b""
-        while not self._has(stream, h2.events.StreamEnded):
-            body += self.data(stream)
-        while self._has(stream, h2.events.DataReceived):
-            body += self.data(stream)
-        return Answer(head.status, head.headers, body)
+        head, parts = self.head(stream), []
+        while data := self.data(stream):
+            parts.append(data)
+        return Answer(head.status, head.headers, b"".join(parts))
 
     def head(self, stream: int) -> Answer:
         """Status and headers of the answer on a stream. Raises Refused."""
@@ -117,15 +115,22 @@ class Client:
 
     def data(self, stream: int) -> bytes:
         """The next data on a stream; empty at its end. Raises Refused."""
-        event = self._next(stream, h2.events.DataReceived, h2.events.StreamEnded)
-        return event.data or b"" if isinstance(event, h2.events.DataReceived) else b""
+        while True:
+            event = self._next(stream, h2.events.DataReceived, h2.events.StreamEnded)
+            if isinstance(event, h2.events.StreamEnded):
+                return b""
+            # The end may come as a frame without data.
+            if isinstance(event, h2.events.DataReceived) and event.data:
+                return event.data
+
+    def reset(self, stream: int) -> None:
+        """Cancel a stream."""
+        self.connection.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
+        self._flush()
 
     def stall(self, stream: int) -> None:
         """Give this stream no more room than it has; the others of this connection still get theirs."""
         self._stalled.add(stream)
-
-    def _has(self, stream: int, kind: type[h2.events.Event]) -> bool:
-        return any(isinstance(event, kind) for event in self._events[stream])
 
     def _next(self, stream: int, *kinds: type[h2.events.Event]) -> h2.events.Event:
         events = self._events[stream]
@@ -175,9 +180,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.wire.close()
 
 

@@ -60,7 +60,7 @@ class Request:
 
 
 class Exchange:
-    """One request and the means to answer it, well or badly. A script that is done leaves the connection in order or `leave`s it."""
+    """One request and the means to answer it, well or badly. A script ends with the connection in order, or `leave`s it."""
 
     def __init__(self, request: Request, wire: Wire, rest: bytes) -> None:
         self.request = request
@@ -159,6 +159,16 @@ def answer_ok(exchange: Exchange) -> None:
     exchange.reply(200, "Content-Type: application/json", body=body)
 
 
+def late(seconds: float) -> Script:
+    """No answer for so long, and none after it."""
+
+    def script(exchange: Exchange) -> None:
+        time.sleep(seconds)
+        exchange.leave()
+
+    return script
+
+
 def websocket(exchange: Exchange, *headers: str, early: bytes = b"") -> None:
     """Accept a WebSocket (RFC 6455, 4.2.2)."""
     key = exchange.request.values("sec-websocket-key")[0] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -177,7 +187,6 @@ class Upstream:
     requests: list[Request] = field(default_factory=list)
     health_checks: list[Request] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
-    errors: list[Exception] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._scripts: dict[str, Script] = {}
@@ -227,14 +236,18 @@ class Upstream:
         checks = {id(request.wire) for request in self.health_checks}
         return b"".join(bytes(wire.received) for wire in self.wires if id(wire) not in checks)
 
+    def cut(self) -> None:
+        """Cut every connection."""
+        for wire in list(self.wires):
+            wire.cut()
+
     def close(self) -> None:
         """Stop listening and cut every connection."""
         self.open = False
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for wire in list(self.wires):
-            wire.close()
+        self.cut()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS)
         self._threads.clear()
@@ -261,12 +274,9 @@ class Upstream:
         with self._change:
             self.wires.append(wire)
             self._change.notify_all()
-        with wire:
-            try:
-                self._answer_all(wire)
-            except (OSError, TimeoutError) as error:
-                if self.open:
-                    self.errors.append(error)
+        # Clients that leave in the middle are no fault of this server.
+        with wire, contextlib.suppress(OSError):
+            self._answer_all(wire)
 
     def _answer_all(self, wire: Wire) -> None:
         rest = b""
@@ -305,9 +315,7 @@ class Upstream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
 

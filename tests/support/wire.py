@@ -1,17 +1,17 @@
-"""A blocking byte pipe over TCP or TLS whose two directions end separately, which TLS sockets of the standard library cannot do."""
+"""A blocking byte pipe over TCP or TLS whose directions end separately, which TLS sockets of the standard library cannot do."""
 
 import contextlib
 import socket
 import ssl
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 PATIENCE_SECONDS = 20.0
 
 
 class Wire:
-    """One connection. One thread may send while another receives."""
+    """One connection; `peer` is the certificate that the peer proved. One thread may send while another receives."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class Wire:
             if context
             else None
         )
+        self.peer: dict[str, Any] = {}
         if self.tls:
             self._handshake(self.tls)
+            self.peer = dict(self.tls.getpeercert() or {})
 
     @classmethod
-    def connect(
-        cls, host: str, port: int, context: ssl.SSLContext | None = None, name: str | None = None
-    ) -> "Wire":
+    def connect(cls, host: str, port: int, context: ssl.SSLContext | None = None, name: str | None = None) -> "Wire":
         """A client's end."""
         sock = socket.create_connection((host, port), timeout=PATIENCE_SECONDS)
         try:
@@ -129,10 +129,14 @@ class Wire:
                 self.tls.unwrap()
             self._flush()
 
-    def close(self) -> None:
-        """Let go of the connection."""
+    def cut(self) -> None:
+        """End both directions, with no TLS courtesies; whoever reads here sees the end."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.cut()
         self.socket.close()
 
     def _flush(self) -> None:
@@ -142,7 +146,5 @@ class Wire:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()

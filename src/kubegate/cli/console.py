@@ -1,16 +1,25 @@
-"""What people see: facts on standard output, everything else on standard error; colour on a terminal only."""
+"""What people see: facts on standard output, everything else on standard error; colour on a terminal only.
 
+All text comes from elsewhere, so everything that a terminal would act on is escaped, and nothing is read as markup.
+"""
+
+import contextlib
+import io
+import json
+import os
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
-import orjson
 from rich.console import Console
 from rich.text import Text
 
 from kubegate.errors import KubegateError
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
+from kubegate.system.files import reason
 
 BAD_INPUT = 2
 FAILURE = 1
@@ -23,51 +32,85 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that neither wraps what is piped nor reads markup out of foreign text."""
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else 10_000
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+def line(*parts: str | tuple[str, str]) -> Text:
+    """A line out of texts, or pairs of text and style; what a terminal would act on is escaped."""
+    pairs = [(part, "") if isinstance(part, str) else part for part in parts]
+    return Text.assemble(*((printable(text), style) for text, style in pairs))
 
 
-def print_json(facts: dict[str, Any]) -> None:
-    """One line for scripts."""
-    sys.stdout.write(orjson.dumps(facts).decode() + "\n")
-    sys.stdout.flush()
-
-
-def rows(pairs: list[tuple[str, str]]) -> Text:
+def rows(pairs: list[tuple[str, str]]) -> list[Text]:
     """Names on the left, facts on the right."""
     width = max(len(name) for name, _ in pairs)
-    lines = [Text.assemble("  ", (name.ljust(width), "cyan"), "  ", fact) for name, fact in pairs]
-    return Text("\n").join(lines)
+    return [line("  ", (name.ljust(width), "cyan"), "  ", fact) for name, fact in pairs]
 
 
-def end(error: KubegateError, output: Output) -> NoReturn:
-    """Say what went wrong and leave: 2 for input that a person can mend, 1 for everything else."""
-    problems = error.problems if isinstance(error, InvalidInput) else (Problem("", "failure", error.message, error.hint),)
-    if output is Output.JSON:
-        print_json({"problems": [{"where": p.where, "code": p.code, "message": p.message, "hint": p.hint} for p in problems]})
-    else:
-        _print_problems(problems)
-    sys.stdout.flush()
-    sys.exit(BAD_INPUT if isinstance(error, InvalidInput) else FAILURE)
+def show(lines: Iterable[Text], *, stderr: bool = False) -> None:
+    """Print lines; they are not wrapped, and styled only where a terminal reads them and NO_COLOR is not set."""
+    stream = sys.stderr if stderr else sys.stdout
+    terminal = stream is not None and stream.isatty()
+    buffer = io.StringIO()
+    screen = Console(
+        file=buffer,
+        force_terminal=terminal,
+        color_system="auto" if terminal and not os.environ.get("NO_COLOR") else None,
+        highlight=False,
+        soft_wrap=True,
+    )
+    for text in lines:
+        screen.print(text)
+    _write(stream, buffer.getvalue())
 
 
-def _print_problems(problems: tuple[Problem, ...]) -> None:
-    screen = console(stderr=True)
-    if len(problems) > 1:
-        screen.print(Text(f"{len(problems)} problems; nothing was started:", style="bold"))
-    for problem in problems:
-        line = Text("error: ", style="bold red")
-        if problem.where:
-            line.append(f"{problem.where}: ", style="bold")
-        line.append(problem.message)
-        screen.print(line)
-        if problem.hint:
-            screen.print(Text(f"       {problem.hint}", style="dim"))
+def show_json(facts: dict[str, Any]) -> None:
+    """One line for scripts, in ASCII."""
+    _write(sys.stdout, json.dumps(facts, separators=(",", ":")) + "\n")
 
 
 def say(message: str) -> None:
     """One event, at the time when it happened."""
-    console(stderr=True).print(Text(f"{datetime.now().astimezone():%H:%M:%S} {message}"))
+    show([line(f"{datetime.now().astimezone():%H:%M:%S} {message}")], stderr=True)
+
+
+@contextlib.contextmanager
+def errors_reported(output: Output) -> Iterator[None]:
+    """The one place where errors become words and exit codes."""
+    try:
+        yield
+    except KubegateError as error:
+        _end(error, output)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _end(KubegateError(f"the operating system refused something: {where}{reason(error)}"), output)
+
+
+def _end(error: KubegateError, output: Output) -> NoReturn:
+    """Say what went wrong and leave: 2 for input that a person can mend, 1 for everything else."""
+    problems = error.problems if isinstance(error, InvalidInput) else (Problem("", "failure", error.message, error.hint),)
+    if output is Output.JSON:
+        show_json({"problems": [{"where": p.where, "code": p.code, "message": p.message, "hint": p.hint} for p in problems]})
+    else:
+        show(_described(problems), stderr=True)
+    sys.exit(BAD_INPUT if isinstance(error, InvalidInput) else FAILURE)
+
+
+def _described(problems: tuple[Problem, ...]) -> Iterator[Text]:
+    if len(problems) > 1:
+        yield line((f"{len(problems)} problems; nothing was started:", "bold"))
+    for problem in problems:
+        where = f"{problem.where}: " if problem.where else ""
+        yield line(("error: ", "bold red"), (where, "bold"), problem.message)
+        for hint in problem.hint.splitlines():
+            yield line((f"       {hint}", "dim"))
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write all of it, or, where nobody reads any more, go on: a gate does not end because its output did."""
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        # What is left in the buffer goes nowhere, else the interpreter would stumble over it at its end.
+        with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), stream.fileno())

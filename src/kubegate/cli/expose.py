@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,18 +10,19 @@ import typer
 from rich.text import Text
 
 from kubegate import __version__
-from kubegate.cli.console import Output, console, end, print_json, rows, say
-from kubegate.errors import KubegateError
+from kubegate.cli.console import Output, errors_reported, line, rows, say, show, show_json
 from kubegate.model.config import Mode
 from kubegate.model.status import Remark, Status
 from kubegate.runtime.declare import Flags
 from kubegate.runtime.expose import Exposure
+from kubegate.runtime.signals import Stop
 
 SUMMARY = "Expose the API server of a kubeconfig behind a verified TLS front, until stopped."
 EXAMPLES = (
-    "Examples:  kubegate expose   |   "
-    "kubegate expose --listen 0.0.0.0:6443 --host api.example.com --out client.kubeconfig   |   "
-    "kubegate expose --account dev/robot --for 1h --out robot.kubeconfig"
+    "kubegate expose",
+    "kubegate expose --context dev --out client.kubeconfig --account dev/robot --for 1h",
+    "kubegate expose --listen 0.0.0.0:6443 --host api.example.com --cert tls.crt --key tls.key",
+    "kubegate expose --passthrough --out client.kubeconfig",
 )
 
 
@@ -42,7 +44,7 @@ def command(
     ] = None,
     passthrough: Annotated[bool, typer.Option("--passthrough", help="Do not open TLS: client certificates work.")] = False,
     insecure_upstream: Annotated[
-        bool, typer.Option("--insecure-upstream", help="Accept an API server that is not verified. Dangerous.")
+        bool, typer.Option("--insecure-upstream", help="Accept an unverified API server. Dangerous.")
     ] = False,
     haproxy: Annotated[
         Path | None, typer.Option(help="HAProxy to run. Default: embedded, or a newer one.", metavar="FILE")
@@ -64,53 +66,50 @@ def command(
         insecure_upstream=insecure_upstream,
         haproxy=haproxy,
     )
-    try:
+    with errors_reported(output):
         asyncio.run(_expose(flags, output))
-    except KubegateError as error:
-        end(error, output)
 
 
 async def _expose(flags: Flags, output: Output) -> None:
-    exposure = await Exposure.open(flags, os.environ, say)
-    assert exposure.status is not None
-    if output is Output.JSON:
-        print_json(exposure.status.model_dump(mode="json"))
-    else:
-        show(exposure.status)
-    drained = await exposure.serve()
-    say("stopped" if drained else "stopped; what was still open was ended")
+    async with Stop() as stop:
+        exposure = await stop.unless_asked(Exposure.open(flags, os.environ, say))
+        if exposure is None:
+            say("stopped before the gate was open")
+            return
+        async with exposure:
+            if output is Output.JSON:
+                show_json(exposure.status.model_dump(mode="json"))
+            else:
+                show(_text(exposure.status))
+            drained = await exposure.serve(stop)
+        say("stopped" if drained else "stopped; what was still open was ended")
 
 
-def show(status: Status) -> None:
-    """Print the facts of a gate for a person."""
-    screen = console()
-    screen.print(Text(f"kubegate {__version__} exposes {status.upstream.context} at {status.url}", style="bold"))
-    screen.print()
-    screen.print(rows(_facts(status)))
-    for title, remarks, style in (
-        ("Not secure about it", status.warnings, "bold yellow"),
-        ("Good to know", status.notes, "bold"),
-    ):
-        if remarks:
-            screen.print()
-            screen.print(Text(title, style=style))
-            for remark in remarks:
-                _print_remark(remark)
+def _text(status: Status) -> Iterator[Text]:
+    """The facts of a gate for a person."""
+    yield line((f"kubegate {__version__} exposes {status.upstream.context} at {status.url}", "bold"))
+    yield line()
+    yield from rows(_facts(status))
+    yield from _remarks("Not secure about it", "bold yellow", status.warnings)
+    yield from _remarks("Good to know", "bold", status.notes)
     if status.attempts:
-        screen.print()
-        screen.print(Text("Try", style="bold"))
+        yield line()
+        yield line(("Try", "bold"))
         for attempt in status.attempts:
-            screen.print(Text(f"  # {attempt.shows}", style="dim"))
-            screen.print(Text(f"  {attempt.command}"))
-    screen.print()
-    screen.print(Text("Running; Ctrl-C stops it.", style="dim"))
+            yield line((f"  # {attempt.shows}", "dim"))
+            yield line(f"  {attempt.command}")
+    yield line()
+    yield line(("Running; Ctrl-C stops it.", "dim"))
 
 
-def _print_remark(remark: Remark) -> None:
-    screen = console()
-    screen.print(Text(f"  - {remark.message}"))
-    if remark.hint:
-        screen.print(Text(f"    {remark.hint}", style="dim"))
+def _remarks(title: str, style: str, remarks: tuple[Remark, ...]) -> Iterator[Text]:
+    if remarks:
+        yield line()
+        yield line((title, style))
+    for remark in remarks:
+        yield line(f"  - {remark.message}")
+        if remark.hint:
+            yield line((f"    {remark.hint}", "dim"))
 
 
 def _facts(status: Status) -> list[tuple[str, str]]:

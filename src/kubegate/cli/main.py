@@ -1,43 +1,35 @@
-"""The program `kubegate`: its commands, and the one place where errors become words and exit codes."""
+"""The entry point of the program `kubegate`: what has to hold before anything else is even loaded."""
 
+import contextlib
+import io
+import os
+import signal
 import sys
-from typing import Annotated
-
-import typer
-
-from kubegate import __version__
-from kubegate.cli import expose
-
-app = typer.Typer(
-    name="kubegate",
-    help="The gate in front of the Kubernetes API server.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("expose", help=expose.SUMMARY, epilog=expose.EXAMPLES)(expose.command)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"kubegate {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _program(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    del version
+import warnings
 
 
 def run() -> None:
     """The entry point of the console script."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    # Until a gate is about to run there is nothing to clean up, and a Ctrl-C should end this without a traceback.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _have_standard_streams()
+    # They are for developers, who ask for them.
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    from kubegate.cli.app import app
+
+    app(prog_name="kubegate")
+
+
+def _have_standard_streams() -> None:
+    """See that descriptors 0 to 2 are taken, for what is opened later must not land there; and that any text can be written."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

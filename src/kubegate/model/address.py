@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 def is_address(text: str) -> bool:
@@ -62,15 +63,19 @@ class Endpoint:
 def parse_listen(text: str) -> Endpoint:
     """Read `ADDR:PORT` of a listener; the address is typed, never implied. Raises ValueError with a sentence."""
     host, colon, port = text.strip().rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not ADDR:PORT, as in 127.0.0.1:6443 or [::1]:6443")
+    if not colon or not _PORT.fullmatch(port) or int(port) > 65535:
+        raise ValueError(f"{text!r} is not ADDR:PORT")
     if not host:
         raise ValueError(f"{text!r} names no address; every interface is 0.0.0.0:{port} or [::]:{port}, and must be typed")
-    if ":" in host and not (host.startswith("[") and host.endswith("]")):
-        raise ValueError(f"{text!r}: write an IPv6 address in brackets, as in [::1]:6443")
     if host.lower() == "localhost":
         return Endpoint("127.0.0.1", int(port))
-    bare = host[1:-1] if host.startswith("[") else host
+    in_brackets = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if in_brackets else host
     if not is_address(bare):
-        raise ValueError(f"{text!r}: listen on an address, not on a name; put the name into --host")
-    return Endpoint(str(ipaddress.ip_address(bare)), int(port))
+        raise ValueError(f"{text!r} has no IP address before the port; names go into --host")
+    address = ipaddress.ip_address(bare)
+    if in_brackets != (address.version == 6):
+        raise ValueError(f"{text!r}: an IPv6 address stands in brackets, and nothing else does")
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        raise ValueError(f"{text!r}: write the IPv4 address {address.ipv4_mapped} as it is")
+    return Endpoint(str(address), int(port))

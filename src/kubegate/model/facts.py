@@ -15,27 +15,32 @@ class PeerCertificate:
 
 @dataclass(frozen=True, slots=True)
 class ServerFact:
-    """One address of the API server; `certificate` is None if it did not answer or is not verified, `trouble` says why."""
+    """One address of the API server; `certificate` is None if it did not answer or is not verified.
+
+    `trouble` says why, `remedy` what to do about it; both are empty where nobody was to verify it and it answered.
+    """
 
     address: str
     port: int
     certificate: PeerCertificate | None = None
     trouble: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamFacts:
     """The API server as the kubeconfig declares it and as it answered.
 
-    `name` is the name or address that clients verify (`tls-server-name`, else the server's host).
-    `ca_pem` is the CA bundle that verifies it, None without TLS or with verification switched off.
+    `where` is the place in the kubeconfig that declares it, `name` the name or address that clients verify
+    (`tls-server-name`, else the server's host). `ca_pem` is the CA bundle that verifies it, None without TLS or with
+    verification switched off.
     """
 
     context: str
+    where: str
     url: str
     tls: bool
     name: str
-    name_is_tls_server_name: bool
     ca_pem: bytes | None
     servers: tuple[ServerFact, ...]
 

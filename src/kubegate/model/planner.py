@@ -15,41 +15,38 @@ _API_NAME = "kubernetes.default.svc"
 def plan(config: Config, facts: Facts) -> Plan:
     """The plan of one declared gate. Raises InvalidInput if an API server cannot be verified by CA and name."""
     upstream = facts.upstream
-    problems = unverified_servers(upstream)
-    verification = None
-    if upstream.tls and upstream.ca_pem is not None and not problems:
-        name = verified_name(upstream)
-        if name is None:
-            problems.append(_no_usable_name(upstream))
-        else:
-            verification = Verification(upstream.ca_pem, name, send_sni=not is_address(upstream.name))
-    if problems:
+    if problems := upstream_problems(upstream):
         raise InvalidInput(problems)
     backend = Backend(
         name=backend_name(upstream.context),
         servers=tuple(Endpoint(server.address, server.port) for server in upstream.servers),
         tls=upstream.tls,
-        verification=verification,
+        verification=_verification(upstream),
     )
     opened = config.cluster.mode is Mode.TERMINATE
     front = Frontend("gate", config.listen, backend, facts.front.pem if opened and facts.front else None)
     return Plan((front,), facts.max_connections)
 
 
-def unverified_servers(upstream: UpstreamFacts) -> list[Problem]:
-    """Why none of the API server's addresses can be used; empty as soon as one answered as it should."""
-    if any(server.certificate or not server.trouble for server in upstream.servers):
-        return []
-    return [_trouble(upstream, server) for server in upstream.servers]
+def upstream_problems(upstream: UpstreamFacts) -> list[Problem]:
+    """Why this API server cannot stand behind a gate; empty if one of its addresses answered and proved what it is."""
+    if all(server.trouble for server in upstream.servers):
+        return [_trouble(upstream, server) for server in upstream.servers]
+    if upstream.tls and upstream.ca_pem is not None and verified_name(upstream) is None:
+        return [_no_usable_name(upstream)]
+    return []
+
+
+def _verification(upstream: UpstreamFacts) -> Verification | None:
+    name = verified_name(upstream)
+    if not upstream.tls or upstream.ca_pem is None or name is None:
+        return None
+    return Verification(upstream.ca_pem, name, send_sni=not is_address(upstream.name))
 
 
 def _trouble(upstream: UpstreamFacts, server: ServerFact) -> Problem:
-    return Problem(
-        f"context {upstream.context}: server {upstream.url}",
-        "upstream.unusable",
-        server.trouble,
-        "check the address, the CA and tls-server-name in the kubeconfig, and that the API server runs",
-    )
+    remedy = server.remedy or "check the address, and that the API server runs"
+    return Problem(upstream.where, "upstream.unusable", server.trouble, remedy)
 
 
 def verified_name(upstream: UpstreamFacts) -> str | None:
@@ -70,10 +67,10 @@ def _no_usable_name(upstream: UpstreamFacts) -> Problem:
     shown = sorted({name for server in upstream.servers if server.certificate for name in server.certificate.dns_names})
     carried = ", ".join(shown) if shown else "none"
     return Problem(
-        f"context {upstream.context}: server {upstream.url}",
+        upstream.where,
         "upstream.no-name",
         f"the server is an address, and its certificate has no DNS name that only an API server can have (it has: {carried})",
-        f"use a server name instead of an address, or set tls-server-name to a name of the certificate, such as {_API_NAME}",
+        f"set tls-server-name to a name of the certificate that no node has, or have {_API_NAME} put into the certificate",
     )
 
 

@@ -27,7 +27,7 @@ class Reach(_Fact):
 
 
 class ServingCertificate(_Fact):
-    """The certificate that the gate shows. `sha256` is its fingerprint, `file` None if it was given by the operator."""
+    """The certificate that the gate shows. `sha256` is its fingerprint; `newly_made`: clients do not know it yet."""
 
     names: tuple[str, ...]
     sha256: str

@@ -1,12 +1,14 @@
-"""What to say besides the facts: notes on what may surprise, and commands to try that work as printed."""
+"""What to say besides the facts: notes on what may surprise, and commands to try that work as printed on this machine."""
 
 import shlex
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
+from kubegate.model.address import Endpoint, is_address
 from kubegate.model.status import Attempt, Remark
+from kubegate.pki.system import system_ca_file
 from kubegate.render.kubeconfig import ClientAccess
+from kubegate.runtime.listening import dial_host
 from kubegate.runtime.prepare import Prepared
 
 _ANONYMOUS = "a caller without a credential: 403, the API server calls it system:anonymous"
@@ -16,7 +18,7 @@ _OWN_TOKEN = "clients bring a bearer token: --token, an exec or OIDC login, or -
 _OWN_CREDENTIAL = "add the credential that you use today: kubectl config set-credentials, then set-context --user"
 
 
-def notes(prepared: Prepared, out: Path | None) -> Iterator[Remark]:
+def notes(prepared: Prepared) -> Iterator[Remark]:
     """What a person may not expect."""
     front = prepared.front
     if front is not None and front.newly_made and front.file is not None:
@@ -25,7 +27,7 @@ def notes(prepared: Prepared, out: Path | None) -> Iterator[Remark]:
             message=f"a new self-signed certificate was made for {', '.join(front.certificate.names)}",
             hint=f"clients that pinned another one need this one; it is kept in {front.file.parent}",
         )
-    if out is not None and prepared.declared.account is None:
+    if prepared.out is not None and prepared.declared.account is None:
         yield Remark(
             code="kubeconfig.no-user",
             message="the client kubeconfig names no user, so kubectl would ask for a user name",
@@ -33,54 +35,66 @@ def notes(prepared: Prepared, out: Path | None) -> Iterator[Remark]:
         )
 
 
-def attempts(prepared: Prepared, access: ClientAccess, out: Path | None) -> Iterator[Attempt]:
+def attempts(prepared: Prepared, access: ClientAccess) -> Iterator[Attempt]:
     """Commands that work as printed: kubectl where it is installed, curl otherwise; no token stands on a command line."""
-    ca_file = _ca_file(prepared)
     if prepared.opened:
-        yield Attempt(shows=_ANONYMOUS, command=_curl(access, ca_file, "/api/v1/namespaces"))
+        yield from _attempt(_ANONYMOUS, _curl(prepared, access, "/api/v1/namespaces"))
     if shutil.which("kubectl"):
-        base = _kubectl(prepared, access, ca_file, out)
+        base = _kubectl(prepared, access)
         if base is not None:
-            yield Attempt(shows=_NAMESPACES, command=f"{base} get namespaces")
-            yield Attempt(shows=_WATCH, command=f"{base} get namespaces --watch")
-    elif out is not None and access.token is not None:
-        header = f'awk \'$1 == "token:" {{print "Authorization: Bearer " $2}}\' {shlex.quote(str(out))} | '
-        yield Attempt(shows=_NAMESPACES, command=header + _curl(access, ca_file, "/api/v1/namespaces", "-H @-"))
-        yield Attempt(shows=_WATCH, command=header + _curl(access, ca_file, "/api/v1/namespaces?watch=1", "-N -H @-"))
+            yield from _attempt(_NAMESPACES, f"{base} get namespaces")
+            yield from _attempt(_WATCH, f"{base} get namespaces --watch")
+    elif prepared.out is not None and access.token is not None and prepared.opened:
+        header = f'awk \'$1 == "token:" {{print "Authorization: Bearer " $2}}\' {shlex.quote(str(prepared.out))} | '
+        yield from _attempt(_NAMESPACES, header + _curl(prepared, access, "/api/v1/namespaces", "-H", "@-"))
+        yield from _attempt(_WATCH, header + _curl(prepared, access, "/api/v1/namespaces?watch=1", "-N", "-H", "@-"))
 
 
-def _kubectl(prepared: Prepared, access: ClientAccess, ca_file: Path | None, out: Path | None) -> str | None:
+def _attempt(shows: str, command: str) -> Iterator[Attempt]:
+    # Names that a terminal would not show as they are cannot be copied from it.
+    if command.isprintable():
+        yield Attempt(shows=shows, command=command)
+
+
+def _kubectl(prepared: Prepared, access: ClientAccess) -> str | None:
     """kubectl with a credential that passes this gate: the account's, else the one of the context itself if it can."""
+    context, out = prepared.context, prepared.out
     if out is not None and access.token is not None:
-        return f"kubectl --kubeconfig {shlex.quote(str(out))}"
-    context = prepared.context
-    if prepared.opened and (context.credential.uses_client_certificate or not context.user_name):
+        return shlex.join(["kubectl", "--kubeconfig", str(out), *_on_this_machine(prepared, access)])
+    if not context.user_name or (prepared.opened and context.credential.uses_client_certificate):
         return None
     if out is not None:
         files = ":".join(shlex.quote(str(file)) for file in (out.absolute(), *context.files))
-        return f"KUBECONFIG={files} kubectl --context {shlex.quote(access.name)} --user {shlex.quote(context.user_name)}"
-    if not prepared.opened:
+        words = ["kubectl", "--context", access.name, "--user", context.user_name, *_on_this_machine(prepared, access)]
+        return f"KUBECONFIG={files} {shlex.join(words)}"
+    if prepared.front is None:
         return None
-    words = ["kubectl", "--context", context.name, "--server", access.url]
+    words = ["kubectl", "--context", context.name]
     if len(context.files) == 1:
         words[1:1] = ["--kubeconfig", str(context.files[0])]
-    if ca_file is not None:
-        words += ["--certificate-authority", str(ca_file)]
-    if context.tls_server_name is not None:
-        words += ["--tls-server-name", access.tls_server_name or access.url.split("://")[1].rsplit(":", 1)[0]]
-    return shlex.join(words)
+    # The context's own CA, if it has one, would still count.
+    if authority := prepared.front.file or system_ca_file():
+        words += ["--certificate-authority", str(authority)]
+    host = prepared.client_host
+    # So would its tls-server-name.
+    name = access.tls_server_name or (host if context.tls_server_name else None)
+    return shlex.join([*words, *(_on_this_machine(prepared, access, name) or ["--server", access.url])])
 
 
-def _curl(access: ClientAccess, ca_file: Path | None, path: str, options: str = "") -> str:
-    words = ["curl", "-s", *options.split()]
-    if ca_file is not None:
-        words += ["--cacert", str(ca_file)]
-    return shlex.join([*words, f"{access.url}{path}"])
+def _on_this_machine(prepared: Prepared, access: ClientAccess, name: str | None = None) -> list[str]:
+    """Flags for kubectl where the name that clients use need not lead here from this machine; empty where the URL does."""
+    host = prepared.client_host
+    if is_address(host) or host == "localhost":
+        return [] if name is None else ["--server", access.url, "--tls-server-name", name]
+    local = Endpoint(dial_host(prepared.listen), prepared.listen.port)
+    return ["--server", f"https://{local}", "--tls-server-name", access.tls_server_name or host]
 
 
-def _ca_file(prepared: Prepared) -> Path | None:
-    """A file that verifies the gate, None where the system's CAs do."""
-    if prepared.front is None or prepared.front.certificate.client_ca_pem is None:
-        return None
-    given = prepared.declared.config.cluster.front
-    return given.cert if given else prepared.front.file
+def _curl(prepared: Prepared, access: ClientAccess, path: str, *options: str) -> str:
+    words: list[str] = ["curl", "-s", *options]
+    if prepared.front is not None and prepared.front.file is not None:
+        words += ["--cacert", str(prepared.front.file)]
+    host, port = access.tls_server_name or prepared.client_host, prepared.listen.port
+    if not is_address(host) or host != prepared.client_host:
+        words += ["--connect-to", f"::{Endpoint(dial_host(prepared.listen), port)}"]
+    return shlex.join([*words, f"https://{Endpoint(host, port)}{path}"])

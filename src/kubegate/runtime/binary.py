@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubegate.errors import KubegateError
+from kubegate.system.files import reason
 
 OLDEST = (2, 8)
-_VERSION = re.compile(r"HAProxy version (\d+)\.(\d+)(?:\.(\d+)|-dev(\d+))?")
-_HOW_TO_GET_IT = "install HAProxy 2.8 or newer (Debian: apt-get install haproxy), or name one by --haproxy PATH"
+_ANSWER_SECONDS = 5.0
+# Up to 1.9 it called itself HA-Proxy.
+_VERSION = re.compile(r"HA-?Proxy version (\d+)\.(\d+)(?:\.(\d+)|-dev(\d+))?")
+_HOW_TO_GET_IT = "install HAProxy 2.8 or newer (Debian: apt-get install haproxy), or name one by --haproxy FILE"
 
 
 class NoHAProxy(KubegateError):
@@ -32,11 +35,19 @@ class Binary:
 def find(named: Path | None = None) -> Binary:
     """The HAProxy to run. Raises NoHAProxy with one sentence on how to get one."""
     if named is not None:
-        return _usable(_ask(named, embedded=False))
-    found = [_ask(path, embedded=embedded) for path, embedded in _candidates()]
-    if not found:
-        raise NoHAProxy("there is no HAProxy: none is embedded on this platform and none is on the PATH", _HOW_TO_GET_IT)
-    return _usable(max(found, key=lambda binary: (binary.version, binary.embedded)))
+        return _ask(named, embedded=False)
+    usable: list[Binary] = []
+    troubles: list[NoHAProxy] = []
+    for path, embedded in _candidates():
+        try:
+            usable.append(_ask(path, embedded=embedded))
+        except NoHAProxy as error:
+            troubles.append(error)
+    if usable:
+        return max(usable, key=lambda binary: (binary.version, binary.embedded))
+    if troubles:
+        raise NoHAProxy("; ".join(error.message for error in troubles), _HOW_TO_GET_IT)
+    raise NoHAProxy("there is no HAProxy: none is embedded on this platform and none is on the PATH", _HOW_TO_GET_IT)
 
 
 def _candidates() -> list[tuple[Path, bool]]:
@@ -55,17 +66,29 @@ def _candidates() -> list[tuple[Path, bool]]:
 
 
 def _ask(path: Path, *, embedded: bool) -> Binary:
+    # Absolute, for a bare name would be looked up on the PATH.
+    program = path.absolute()
     try:
-        answer = subprocess.run([path, "-v"], capture_output=True, text=True, timeout=10, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoHAProxy(f"{path} cannot be run: {error}", _HOW_TO_GET_IT) from None
+        answer = subprocess.run(
+            [program, "-v"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_SECONDS,
+            check=False,
+            # A Ctrl-C in the terminal is for kubegate alone.
+            start_new_session=True,
+        ).stdout
+    except subprocess.TimeoutExpired:
+        message = f"{path} did not say its version within {_ANSWER_SECONDS:.0f} seconds"
+        raise NoHAProxy(message, _HOW_TO_GET_IT) from None
+    except OSError as error:
+        raise NoHAProxy(f"{path} cannot be run: {reason(error)}", _HOW_TO_GET_IT) from None
     match = _VERSION.search(answer)
     if not match:
         raise NoHAProxy(f"{path} does not say that it is HAProxy", _HOW_TO_GET_IT)
-    return Binary(path.absolute(), (int(match[1]), int(match[2]), int(match[3] or 0)), embedded)
-
-
-def _usable(binary: Binary) -> Binary:
+    binary = Binary(program, (int(match[1]), int(match[2]), int(match[3] or 0)), embedded)
     if binary.version[:2] < OLDEST:
-        raise NoHAProxy(f"{binary.path} is {binary}, which is too old", _HOW_TO_GET_IT)
+        raise NoHAProxy(f"{path} is {binary}, which is too old", _HOW_TO_GET_IT)
     return binary

@@ -1,6 +1,7 @@
 """HAProxy's sockets: one question, one answer (management guide 9.3 and 9.4)."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -19,11 +20,13 @@ async def ask(socket: Path, command: str) -> str:
             return (await reader.read(-1)).decode(errors="replace")
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 async def _connect(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     # By way of its folder's descriptor, for a unix socket's path may have 107 bytes only.
-    folder = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{socket.name}")
     finally:

@@ -12,11 +12,18 @@ from kubegate.model.config import ClusterConfig, Config, FrontFiles, Mode, Upstr
 from kubegate.model.problem import Problem
 
 _T = TypeVar("_T")
-_DURATION = re.compile(r"(?=\d)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+_DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
+# RFC 1123 labels and subdomains, as apimachinery's validation has them.
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 # The API server refuses less (authentication.k8s.io/v1, TokenRequestSpec.expirationSeconds).
 SHORTEST_TOKEN_SECONDS = 600
 _LONGEST_TOKEN_SECONDS = 1 << 32
+
+_LISTEN_HINT = "write an address of this machine and a port, as in 127.0.0.1:6443 or [::1]:6443"
+_HOST_HINT = "write the name or address by which clients reach the gate, without port, as in api.example.com"
+_ACCOUNT_HINT = "write NAMESPACE/NAME of a service account, as in kube-system/robot"
+_FOR_HINT = "write a duration of at least 10 minutes, as in 30m, 1h or 1h30m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +65,20 @@ class Declared:
 
 
 def declare(flags: Flags) -> tuple[Declared, list[Problem]]:
-    """Read the flags. Where one is wrong its default stands in, so that everything else can be looked at too."""
+    """Read the flags. Where one is wrong a harmless value stands in, so that everything else can be looked at too."""
     problems: list[Problem] = []
 
-    def attempt(flag: str, code: str, read: Callable[[], _T], default: _T) -> _T:
+    def attempt(flag: str, read: Callable[[], _T], default: _T, hint: str) -> _T:
         try:
             return read()
         except ValueError as error:
-            problems.append(Problem(flag, code, str(error)))
+            problems.append(Problem(flag, f"flag.{flag.strip('-')}", str(error), hint))
             return default
 
-    listen = attempt("--listen", "flag.listen", lambda: parse_listen(flags.listen), Endpoint("127.0.0.1", 0))
-    hosts = [attempt(f"--host {host}", "flag.host", partial(normal_name, host), "") for host in flags.hosts]
-    account = attempt("--account", "flag.account", lambda: _account(flags), None)
+    listen = attempt("--listen", partial(parse_listen, flags.listen), Endpoint("127.0.0.1", 0), _LISTEN_HINT)
+    hosts = [attempt("--host", partial(normal_name, host), "", _HOST_HINT) for host in flags.hosts]
+    lifetime = attempt("--for", partial(seconds, flags.lifetime or "1h"), 3600, _FOR_HINT)
+    account = attempt("--account", partial(_account, flags.account, lifetime), None, _ACCOUNT_HINT)
     problems += _combinations(flags)
     front = FrontFiles(cert=flags.cert, key=flags.key) if flags.cert and flags.key else None
     cluster = ClusterConfig(
@@ -124,24 +132,24 @@ def _combinations(flags: Flags) -> list[Problem]:
     return [Problem(where, "flag.combination", message, hint) for applies, where, message, hint in wrong if applies]
 
 
-def _account(flags: Flags) -> Account | None:
-    if flags.account is None:
+def _account(text: str | None, lifetime: int) -> Account | None:
+    if text is None:
         return None
-    namespace, slash, name = flags.account.partition("/")
-    if not slash or not _NAME.fullmatch(namespace) or not _NAME.fullmatch(name):
-        raise ValueError(f"{flags.account!r} is not NAMESPACE/NAME of a service account, as in kube-system/robot")
-    return Account(namespace, name, seconds(flags.lifetime or "1h"))
+    namespace, _, name = text.partition("/")
+    if not _NAMESPACE.fullmatch(namespace) or not _NAME.fullmatch(name):
+        raise ValueError(f"{text!r} is not NAMESPACE/NAME of a service account")
+    return Account(namespace, name, lifetime)
 
 
 def seconds(text: str) -> int:
     """A lifetime such as `1h`, `90m` or `1h30m`, in seconds. Raises ValueError, also if no API server would grant it."""
     match = _DURATION.fullmatch(text.strip())
     if not match:
-        raise ValueError(f"--for {text!r} is not a duration, as in 30m, 1h or 1h30m")
+        raise ValueError(f"{text!r} is not a duration")
     hours, minutes, rest = (int(part or 0) for part in match.groups())
     total = hours * 3600 + minutes * 60 + rest
     if total < SHORTEST_TOKEN_SECONDS:
-        raise ValueError(f"--for {text}: the API server grants no token for less than 10 minutes")
+        raise ValueError(f"the API server grants no token for less than 10 minutes, and this is {text}")
     if total > _LONGEST_TOKEN_SECONDS:
-        raise ValueError(f"--for {text}: the API server grants no token for more than 2^32 seconds")
+        raise ValueError(f"the API server grants no token for more than 2^32 seconds, and this is {text}")
     return total

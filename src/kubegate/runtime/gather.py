@@ -1,18 +1,23 @@
 """Gathering facts: the kubeconfig, the API server as it answers, the limits of this process. Reads; changes nothing."""
 
 import asyncio
+import contextlib
+import os
 import resource
+from collections.abc import Mapping
 
 from kubegate.cluster.errors import ClusterError
 from kubegate.cluster.kubeconfig import Context
 from kubegate.cluster.probe import probe
 from kubegate.cluster.resolve import resolve
-from kubegate.model.address import is_address
+from kubegate.model.address import Endpoint, is_address
 from kubegate.model.config import ClusterConfig, Mode
 from kubegate.model.facts import ServerFact, UpstreamFacts
+from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.certificate import check_ca
 from kubegate.pki.system import system_ca_file
+from kubegate.system.files import reason
 
 _DIAL_SECONDS = 5.0
 # HAProxy needs two descriptors for a connection and some for itself.
@@ -20,14 +25,19 @@ _SPARE_DESCRIPTORS = 200
 _MOST_CONNECTIONS = 20_000
 
 
+def place(context: Context, key: str) -> str:
+    """Where a key of the context's cluster stands, as `FILE: clusters[NAME].cluster.KEY`."""
+    files = ", ".join(printable(str(file)) for file in context.files)
+    return f"{files}: clusters[{printable(context.cluster_name)}].cluster.{key}"
+
+
 def refusals(cluster: ClusterConfig, context: Context) -> list[Problem]:
     """What this gate cannot do, or does only when it is spelled out, about a context."""
-    where = f"context {context.name}"
     problems = []
     if context.proxy_url:
         problems.append(
             Problem(
-                f"{where}: proxy-url",
+                place(context, "proxy-url"),
                 "upstream.proxy-url",
                 "this cluster is reached through a proxy, and the gate's data plane cannot dial through one",
                 "run the gate where the API server is reached directly",
@@ -36,98 +46,103 @@ def refusals(cluster: ClusterConfig, context: Context) -> list[Problem]:
     if context.path_prefix:
         problems.append(
             Problem(
-                f"{where}: server {context.url}",
+                place(context, "server"),
                 "upstream.path",
-                f"the server URL has a path ({context.path_prefix}), and clients of a gate with a path fail in many ways",
+                f"the URL {context.url} has a path ({context.path_prefix}), and clients of a gate with a path fail in many ways",
                 "name the API server itself, without a path",
             )
         )
-    if cluster.upstream.insecure:
-        return problems
+    return problems if cluster.upstream.insecure else problems + _unverified(cluster, context)
+
+
+def _unverified(cluster: ClusterConfig, context: Context) -> list[Problem]:
+    # Passed through, nobody but the clients verifies the API server, and nothing can be switched off.
+    otherwise = "" if cluster.mode is Mode.PASSTHROUGH else ", or spell out --insecure-upstream"
     if context.scheme == "http":
-        problems.append(
+        return [
             Problem(
-                f"{where}: server {context.url}",
+                place(context, "server"),
                 "upstream.http",
-                "the API server would be spoken to without TLS: everyone on the way reads and changes tokens and answers",
-                "use https, or spell out --insecure-upstream",
+                f"without TLS ({context.url}) everyone on the way to the API server reads and changes tokens and answers",
+                f"use https{otherwise}",
             )
-        )
-    elif context.insecure_skip_tls_verify:
-        problems.append(
+        ]
+    if context.insecure_skip_tls_verify:
+        return [
             Problem(
-                f"{where}: insecure-skip-tls-verify",
+                place(context, "insecure-skip-tls-verify"),
                 "upstream.unverified",
                 "nobody would verify the API server: whoever answers at its address receives the callers' tokens",
-                "put the cluster's CA into the kubeconfig instead, or spell out --insecure-upstream",
+                f"put the cluster's CA into the kubeconfig instead{otherwise}",
             )
-        )
-    return problems
+        ]
+    return []
 
 
-async def upstream_facts(cluster: ClusterConfig, context: Context) -> UpstreamFacts:
+async def upstream_facts(cluster: ClusterConfig, context: Context, environ: Mapping[str, str] = os.environ) -> UpstreamFacts:
     """The API server as declared and as it answers at each of its addresses.
 
     Raises InvalidInput if its CA cannot be used or its name cannot be resolved; servers that do not answer are facts.
     """
     tls = context.scheme == "https"
-    unverified = cluster.upstream.insecure and (not tls or context.insecure_skip_tls_verify)
-    ca_pem = None if unverified or not tls else _ca(context)
-    name = context.tls_server_name or context.host
+    unverified = not tls or (cluster.upstream.insecure and context.insecure_skip_tls_verify)
+    ca_pem, problems = (None, []) if unverified else _ca(context, environ)
     try:
-        addresses = (context.host,) if is_address(context.host) else await resolve(context.host)
+        addresses = await resolve(context.host)
     except ClusterError as error:
-        raise InvalidInput(
-            [Problem(f"context {context.name}: server {context.url}", "upstream.name", error.message, error.hint)]
-        ) from None
-    servers = await asyncio.gather(*(_server(address, context.port, name, ca_pem) for address in addresses))
+        problems.append(Problem(place(context, "server"), "upstream.name", error.message, error.hint))
+    if problems:
+        raise InvalidInput(problems)
+    name = context.verified_name
+    servers = await asyncio.gather(*(_server(Endpoint(address, context.port), name, ca_pem) for address in addresses))
     return UpstreamFacts(
         context=context.name,
+        where=place(context, "server"),
         url=context.url,
         tls=tls,
         name=name,
-        name_is_tls_server_name=context.tls_server_name is not None,
         ca_pem=ca_pem,
         servers=tuple(servers),
     )
 
 
-async def _server(address: str, port: int, name: str, ca_pem: bytes | None) -> ServerFact:
+async def _server(at: Endpoint, name: str, ca_pem: bytes | None) -> ServerFact:
     try:
         if ca_pem is None:
-            await _dial(address, port)
-            return ServerFact(address, port)
-        return ServerFact(address, port, await probe(address, port, name, ca_pem, send_sni=not is_address(name)))
+            await _dial(at)
+            return ServerFact(at.host, at.port)
+        found = await probe(at.host, at.port, name, ca_pem, send_sni=not is_address(name))
     except ClusterError as error:
-        return ServerFact(address, port, trouble=error.message)
+        return ServerFact(at.host, at.port, trouble=error.message, remedy=error.hint)
+    except TimeoutError:
+        return ServerFact(at.host, at.port, trouble=f"{at} did not answer in time")
     except OSError as error:
-        return ServerFact(address, port, trouble=f"{address} port {port}: {error.strerror or 'no answer in time'}")
+        return ServerFact(at.host, at.port, trouble=f"{at} cannot be reached: {reason(error)}")
+    return ServerFact(at.host, at.port, found)
 
 
-async def _dial(address: str, port: int) -> None:
+async def _dial(at: Endpoint) -> None:
     async with asyncio.timeout(_DIAL_SECONDS):
-        _, writer = await asyncio.open_connection(address, port)
+        _, writer = await asyncio.open_connection(at.host, at.port)
     writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
-def _ca(context: Context) -> bytes:
+def _ca(context: Context, environ: Mapping[str, str]) -> tuple[bytes | None, list[Problem]]:
+    """The CA bundle that verifies the API server: the kubeconfig's, else the system's."""
     if context.ca_pem is not None:
-        if problems := check_ca(context.ca_pem, context.ca_where):
-            raise InvalidInput(problems)
-        return context.ca_pem
-    bundle = system_ca_file()
-    if bundle is None:
-        raise InvalidInput(
-            [
-                Problem(
-                    f"context {context.name}: cluster {context.cluster_name}",
-                    "upstream.no-ca",
-                    "the kubeconfig names no CA, and this machine has no bundle of public CAs",
-                    "add certificate-authority to the cluster, or install ca-certificates",
-                )
-            ]
-        )
-    return bundle.read_bytes()
+        return context.ca_pem, check_ca(context.ca_pem, context.ca_where)
+    where, hint = place(context, "certificate-authority"), "add the cluster's CA there, or install ca-certificates"
+    bundle = system_ca_file(environ)
+    try:
+        if bundle is not None:
+            return bundle.read_bytes(), []
+        given = environ.get("SSL_CERT_FILE")
+        missing = f"SSL_CERT_FILE={printable(given)} is no file" if given else "this machine has no bundle of public CAs"
+    except OSError as error:
+        missing = f"the system's bundle {bundle} cannot be read: {reason(error)}"
+    return None, [Problem(where, "upstream.no-ca", f"is not set, and {missing}", hint)]
 
 
 def most_connections() -> int:
@@ -156,7 +171,7 @@ def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool
             Problem(
                 where,
                 "client-certificate",
-                f"this context logs in by a client certificate ({context.credential.describe()}), which cannot pass a gate "
+                f"context {context.name} logs in by a {context.credential.describe()}, and no certificate can pass a gate "
                 "that opens TLS: through this gate the API server will see no user",
                 "use tokens (--account NAMESPACE/NAME --out FILE, or your own), or --passthrough: certificates pass there",
             )
@@ -189,3 +204,17 @@ def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool
             )
         )
     return warnings
+
+
+def dead_servers(upstream: UpstreamFacts) -> list[Problem]:
+    """Warnings on addresses of the API server that cannot be used, while others can."""
+    return [
+        Problem(
+            upstream.where,
+            "upstream.dead",
+            f"{server.trouble}; the others carry the traffic",
+            "the gate takes it in as soon as it proves itself",
+        )
+        for server in upstream.servers
+        if server.trouble
+    ]

@@ -12,11 +12,13 @@ from kubegate.errors import KubegateError
 from kubegate.render.bundle import Bundle
 from kubegate.render.haproxy import CONFIG_FILE
 from kubegate.runtime.binary import Binary
-from kubegate.system.files import private_folder, sync_folder, write_atomically
+from kubegate.system.files import explained, private_folder, reason, sync_folder, write_atomically
 from kubegate.system.processes import ProcessId
 
 # A unix socket's path has at most 107 bytes, and HAProxy adds a temporary suffix of up to 14 while it binds.
 _LONGEST_SOCKET_PATH = 92
+_CHECK_SECONDS = 30.0
+_SPACE_HINT = "see that there is space, and that this user may write there"
 
 
 class Refused(KubegateError):
@@ -41,6 +43,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock: int | None = None
+        self._left: ProcessId | None = None
         self._count = 0
 
     @property
@@ -58,90 +61,147 @@ class Store:
         """Where the identity of the running HAProxy is remembered."""
         return self.folder / "haproxy.json"
 
-    def has_leftover(self) -> bool:
-        """Whether a HAProxy runs here that a killed kubegate left behind."""
-        process = ProcessId.load(self.process_file)
-        return process is not None and process.alive() and not self._is_locked()
+    def why_too_long(self) -> str | None:
+        """Why no socket can be made here, None if one can."""
+        length = len(os.fsencode(self.master_socket))
+        if length <= _LONGEST_SOCKET_PATH:
+            return None
+        return f"the path of a unix socket in it would have {length} bytes, and {_LONGEST_SOCKET_PATH} is the limit"
 
-    def _is_locked(self) -> bool:
+    def leftover(self) -> ProcessId | None:
+        """The HAProxy that a killed kubegate left running here."""
+        process = self._left
+        if self._lock is None:
+            process = None if self.owner() else ProcessId.load(self.process_file)
+        return process if process and process.alive() else None
+
+    def owner(self) -> str | None:
+        """Who works in this folder, as `pid 1`; None if nobody does."""
         try:
             lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
-            return False
+            return None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+        except OSError:
+            return f"pid {os.pread(lock, 20, 0).decode(errors='replace').strip() or 'unknown'}"
         finally:
             os.close(lock)
-        return False
+        return None
 
     def acquire(self) -> None:
-        """Take the folder for this process. Raises Occupied, UnsafeFolder, or KubegateError if its path is too long."""
-        if len(os.fsencode(self.master_socket)) > _LONGEST_SOCKET_PATH:
-            raise KubegateError(
-                f"the runtime folder {self.folder} has too long a path for a unix socket", "set XDG_RUNTIME_DIR to a short one"
-            )
+        """Take the folder for this process. Raises Occupied, UnsafeFolder, or FileTrouble."""
+        if why := self.why_too_long():
+            raise KubegateError(f"the runtime folder {self.folder} cannot be used: {why}", "set XDG_RUNTIME_DIR to a short one")
+        with explained(f"the runtime folder {self.folder} cannot be made", _SPACE_HINT):
+            while self._lock is None:
+                self._try_to_lock()
+        self._left = ProcessId.load(self.process_file)
+
+    def _try_to_lock(self) -> None:
         private_folder(self.folder)
-        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        path = self.folder / "lock"
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it before may have removed the folder in the meantime.
+            if _is_at(lock, path):
+                os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+                lock, self._lock = -1, lock
         except BlockingIOError:
-            os.close(self._lock)
-            self._lock = None
-            raise Occupied("another kubegate serves this address", f"stop it first; its folder is {self.folder}") from None
+            message = f"another kubegate ({self.owner() or 'which ends just now'}) serves this address"
+            raise Occupied(message, f"stop it first; its folder is {self.folder}") from None
+        finally:
+            if lock >= 0:
+                os.close(lock)
+
+    def take_over(self) -> ProcessId | None:
+        """The HAProxy that a killed kubegate left running here, from now on the caller's affair."""
+        left, self._left = self.leftover(), None
+        return left
 
     def clear(self) -> None:
-        """Remove what an earlier run left here, its working copies of keys first of all."""
-        for entry in self.folder.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            elif entry.name != "lock":
-                entry.unlink()
+        """Remove what an earlier run left here, its working copies of keys first of all. Raises FileTrouble.
+
+        A HAProxy that was left running has read its files long ago.
+        """
+        with explained(f"the runtime folder {self.folder} cannot be cleared"):
+            self._remove_all_but("lock", self.process_file.name)
 
     def accept(self, bundle: Bundle, binary: Binary) -> Generation:
-        """Write a bundle into a folder of its own and let HAProxy check it. Raises Refused; nothing is left then."""
+        """Write a bundle into a folder of its own and let HAProxy check it. Raises Refused or FileTrouble, and leaves nothing."""
         self._count += 1
         folder = self.folder / f"generation-{self._count}"
-        folder.mkdir(mode=0o700)
         try:
-            for name, content in bundle.files.items():
-                write_atomically(folder / name, content)
+            with explained(f"the runtime folder {self.folder} cannot be written to", _SPACE_HINT):
+                folder.mkdir(mode=0o700)
+                for name, content in bundle.files.items():
+                    write_atomically(folder / name, content)
             check(folder, binary)
         except BaseException:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         return Generation(folder, bundle.digest)
 
     def switch(self, generation: Generation) -> None:
-        """Make `current` point at a generation, in one step."""
+        """Make `current` point at a generation, in one step. Raises FileTrouble."""
         fresh = self.folder / "current.new"
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(generation.folder.name)
-        fresh.replace(self.current)
-        sync_folder(self.folder)
+        with explained(f"the runtime folder {self.folder} cannot be written to", _SPACE_HINT):
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(generation.folder.name)
+            fresh.replace(self.current)
+            sync_folder(self.folder)
 
     def release(self) -> None:
-        """Remove the whole folder, working copies of keys included, and let go of the lock."""
+        """Remove the whole folder, working copies of keys included, and let go of the lock.
+
+        Of a HAProxy that was left running, and that nobody took over, the identity stays.
+        """
         if self._lock is None:
             return
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.folder)
+        if left := self.leftover():
+            self._remove_all_but("lock", self.process_file.name)
+            with contextlib.suppress(OSError):
+                left.save(self.process_file)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
         self._lock = None
+
+    def _remove_all_but(self, *names: str) -> None:
+        for entry in self.folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name not in names:
+                entry.unlink()
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def check(folder: Path, binary: Binary) -> None:
     """Let HAProxy read a generation without running it. Raises Refused with what it said."""
-    asked = subprocess.run(
-        [binary.path, "-c", "-q", "-C", folder, "-f", CONFIG_FILE],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=60,
-        check=False,
-    )
+    try:
+        asked = subprocess.run(
+            [binary.path, "-c", "-C", folder, "-f", CONFIG_FILE],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_CHECK_SECONDS,
+            check=False,
+            # A Ctrl-C in the terminal is for kubegate alone.
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired:
+        message = f"HAProxy did not say within {_CHECK_SECONDS:.0f} seconds whether it accepts the configuration"
+        raise Refused(message, "is the machine overloaded?") from None
+    except OSError as error:
+        raise Refused(f"{binary.path} cannot be run: {reason(error)}") from None
     if asked.returncode != 0:
         raise Refused(f"HAProxy refused the configuration: {alerts(asked.stderr)}")
 

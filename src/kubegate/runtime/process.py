@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import time
+from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import Callable
 
@@ -19,17 +20,21 @@ from kubegate.render.haproxy import ADMIN_SOCKET, CONFIG_FILE
 from kubegate.runtime.binary import Binary
 from kubegate.runtime.control import ask
 from kubegate.runtime.generation import Store, alerts
+from kubegate.system.files import reason
+from kubegate.system.network import listening_pids
 from kubegate.system.processes import ProcessId
 
 _START_SECONDS = 15.0
 _KILL_SECONDS = 3.0
+_RETIRE_SECONDS = 5.0
 # The first new start is immediate; only a process that keeps dying waits, and never long.
 _RESTART_DELAYS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _STEADY_SECONDS = 10.0
 _SERVER_NEWS = re.compile(
-    r"Server (?P<backend>\S+)/(?P<server>\S+) is (?P<state>UP|DOWN)"
+    r"Server (?P<backend>\S+)/(?P<server>\S+) is (?P<state>UP|DOWN)(?P<tracked> via)?"
     r"(?:/[^,]*)?(?:, reason: (?P<reason>[^,]*))?(?:, code: (?P<code>\d+))?(?:, (?:info|check): \"(?P<info>[^\"]*)\")?"
 )
+_PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 
 Say = Callable[[str], None]
 
@@ -45,43 +50,36 @@ class HAProxy:
         self._binary = binary
         self._store = store
         self._say = say
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._output: deque[str] = deque(maxlen=200)
         self._reader: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        # Held while it starts or stops, so that a stop never overlooks a process that is about to be.
+        self._changing = asyncio.Lock()
 
     async def start(self) -> None:
         """Start and wait until the listeners are open. Raises StartFailed with HAProxy's own words."""
-        self._output.clear()
-        self._process = await asyncio.create_subprocess_exec(
-            self._binary.path,
-            "-W",
-            "-S",
-            f"{self._store.master_socket},mode,600",
-            "-C",
-            self._store.current,
-            "-f",
-            CONFIG_FILE,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.defpath},
-            start_new_session=True,
-        )
-        self._reader = asyncio.create_task(self._read(self._process), name="haproxy output")
-        with contextlib.suppress(psutil.NoSuchProcess):
-            ProcessId.of(self._process.pid).save(self._store.process_file)
-        await self._until_open(self._process)
+        async with self._changing:
+            if self._stopping.is_set():
+                raise StartFailed("it was told to stop")
+            self._output.clear()
+            self._process = await self._spawn()
+            self._reader = asyncio.create_task(self._read(self._process), name="haproxy output")
+            try:
+                ProcessId.of(self._process.pid).save(self._store.process_file)
+            except OSError as error:
+                self._say(f"HAProxy's pid cannot be kept, so nobody takes it over if kubegate is killed: {reason(error)}")
+            await self._until_open(self._process)
 
     async def keep_running(self) -> None:
         """Bring HAProxy back whenever it ends, until `stop` is called."""
         failures = 0
-        while True:
+        while not self._stopping.is_set():
             assert self._process is not None, "start() comes first"
             began = time.monotonic()
             code = await self._process.wait()
             await self._finish_reading()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             if time.monotonic() - began > _STEADY_SECONDS:
                 failures = 0
@@ -89,13 +87,13 @@ class HAProxy:
             failures = await self._restart(failures)
 
     async def _restart(self, failures: int) -> int:
-        while not self._stopping:
-            await asyncio.sleep(_RESTART_DELAYS[min(failures, len(_RESTART_DELAYS) - 1)])
+        while not await self._stopping_within(_RESTART_DELAYS[min(failures, len(_RESTART_DELAYS) - 1)]):
             failures += 1
             try:
                 await self.start()
             except StartFailed as error:
-                self._say(f"HAProxy did not start: {error.message}; trying again")
+                if not self._stopping.is_set():
+                    self._say(f"HAProxy did not start: {error.message}; trying again")
                 continue
             self._say("HAProxy is back")
             break
@@ -103,35 +101,68 @@ class HAProxy:
 
     async def stop(self, grace: float) -> bool:
         """Close the listeners, give open streams `grace` seconds, then end what is left. True if all ended by themselves."""
-        self._stopping = True
-        process = self._process
-        if process is None or process.returncode is not None:
-            return True
-        drained = grace > 0 and await self._drain(process, grace)
-        for signal_, seconds in ((signal.SIGTERM, _KILL_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
-            if process.returncode is not None:
-                break
-            _signal_group(process.pid, signal_)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), seconds)
-        await self._finish_reading()
+        self._stopping.set()
+        async with self._changing:
+            process = self._process
+            if process is None or process.returncode is not None:
+                return True
+            drained = grace > 0 and await self._drain(process, grace)
+            await self._end(process)
         return drained
 
     async def open_streams(self) -> int | None:
         """How many requests and streams are being carried, over all workers; None if HAProxy does not answer."""
+        count = 0
         try:
-            workers = [line.split()[0] for line in (await ask(self._store.master_socket, "show proc")).splitlines()
-                       if len(line.split()) > 1 and line.split()[1] == "worker"]  # fmt: skip
-            count = 0
-            for worker in workers:
-                sessions = (await ask(self._store.master_socket, f"@!{worker} show sess")).splitlines()
-                count += sum(1 for line in sessions if "proto=tcpv" in line)
+            for line in (await ask(self._store.master_socket, "show proc")).splitlines():
+                match line.split():
+                    case [pid, "worker", *_]:
+                        sessions = await ask(self._store.master_socket, f"@!{pid} show sess")
+                        count += sum("proto=tcpv" in session for session in sessions.splitlines())
         except (OSError, TimeoutError):
             return None
         return count
 
-    async def _drain(self, process: asyncio.subprocess.Process, grace: float) -> bool:
-        process.send_signal(signal.SIGUSR1)
+    async def _spawn(self) -> Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                self._binary.path,
+                "-W",
+                "-S",
+                f"{self._store.master_socket},mode,600",
+                "-C",
+                self._store.current,
+                "-f",
+                CONFIG_FILE,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                env={"PATH": os.defpath},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartFailed(f"{self._binary.path} cannot be run: {reason(error)}") from None
+
+    async def _until_open(self, process: Process) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        socket = self._store.current / ADMIN_SOCKET
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            if process.returncode is not None:
+                await self._finish_reading()
+                raise StartFailed(alerts("\n".join(self._output)))
+            with contextlib.suppress(OSError, TimeoutError):
+                # The worker's answer, not the master's.
+                found = _PID.search(await ask(socket.resolve(), "show info"))
+                # The master makes its socket anew after it has started the worker.
+                if found and int(found[1]) != process.pid and await ask(self._store.master_socket, "show proc"):
+                    return
+            await asyncio.sleep(0.01)
+        await self._end(process)
+        raise StartFailed(f"it did not open its listeners within {_START_SECONDS:.0f} seconds")
+
+    async def _drain(self, process: Process, grace: float) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + grace
         while time.monotonic() < deadline:
             with contextlib.suppress(TimeoutError):
@@ -142,24 +173,30 @@ class HAProxy:
                 return True
         return False
 
-    async def _until_open(self, process: asyncio.subprocess.Process) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        socket = self._store.current / ADMIN_SOCKET
-        while time.monotonic() < deadline:
-            if process.returncode is not None:
-                await self._finish_reading()
-                raise StartFailed(alerts("\n".join(self._output)))
-            with contextlib.suppress(OSError, TimeoutError):
-                answer = await ask(socket.resolve(), "show info")
-                if f"Pid: {process.pid}" not in answer and "Pid:" in answer:
-                    return
-            await asyncio.sleep(0.01)
-        await self.stop(0)
-        raise StartFailed(f"it did not open its listeners within {_START_SECONDS:.0f} seconds")
+    async def _end(self, process: Process) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _KILL_SECONDS)
+        await self._finish_reading()
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _stopping_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+    async def _read(self, process: Process) -> None:
         assert process.stderr is not None
-        while line := await process.stderr.readline():
+        while True:
+            try:
+                line = await process.stderr.readline()
+            except ValueError:
+                # A line longer than the buffer is dropped; reading goes on, for a full pipe would stop HAProxy.
+                continue
+            if not line:
+                return
             text = line.decode(errors="replace").rstrip()
             self._output.append(text)
             if news := server_news(text):
@@ -173,30 +210,35 @@ class HAProxy:
             await asyncio.wait_for(asyncio.shield(self._reader), 1.0)
 
 
-async def end_leftover(store: Store, say: Say) -> None:
-    """End the HAProxy that a killed kubegate left running in this folder; its open streams go on in it until they end."""
-    left = ProcessId.load(store.process_file)
-    if left is None or not left.alive():
-        return
-    say(f"taking over from HAProxy {left.pid}, which an earlier kubegate left running")
-    os.kill(left.pid, signal.SIGUSR1)
-    await asyncio.sleep(0)
+async def retire(left: ProcessId, port: int) -> None:
+    """Let a HAProxy that nobody supervises close its listener on `port`, and wait for that; its streams go on until they end."""
+    with contextlib.suppress(ProcessLookupError):
+        if left.alive():
+            os.kill(left.pid, signal.SIGUSR1)
+    deadline = time.monotonic() + _RETIRE_SECONDS
+    while left.alive() and time.monotonic() < deadline:
+        if not _family(left.pid) & set(listening_pids(port)):
+            return
+        await asyncio.sleep(0.05)
+
+
+def _family(pid: int) -> set[int]:
+    try:
+        return {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+    except psutil.Error:
+        return set()
 
 
 def server_news(line: str) -> str | None:
     """A sentence out of HAProxy's message on a server that went up or down, None for any other line."""
     match = _SERVER_NEWS.search(line)
-    if not match or match["backend"].endswith("-stream"):
+    # The backend of streams follows the other one.
+    if not match or match["tracked"]:
         return None
     if match["state"] == "UP":
         return f"API server {match['server']} answers again"
     details = [match["reason"], match["code"] and f"status {match['code']}", match["info"]]
     return f"API server {match['server']} is down: {', '.join(detail for detail in details if detail)}"
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, number)
 
 
 def _why(code: int) -> str:

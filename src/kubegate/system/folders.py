@@ -1,27 +1,49 @@
-"""Where kubegate keeps things: working copies in a runtime folder, what must last in a state folder."""
+"""Where kubegate keeps things: working copies in a runtime folder, what must last in a state folder. Nothing is made here."""
 
 import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from kubegate.system.files import private_folder
+from kubegate.errors import KubegateError
+
+
+class NoFolder(KubegateError):
+    """There is no place to keep things in."""
 
 
 def runtime_folder(environ: Mapping[str, str]) -> Path:
-    """The 0700 folder of working copies: `$RUNTIME_DIRECTORY` (systemd), else below `$XDG_RUNTIME_DIR`, `/run` or `/tmp`."""
+    """Where working copies belong: `$RUNTIME_DIRECTORY` (systemd), else below `$XDG_RUNTIME_DIR`, `/run` or `/tmp`."""
     if given := environ.get("RUNTIME_DIRECTORY"):
-        return private_folder(Path(given.split(":")[0]))
-    if session := environ.get("XDG_RUNTIME_DIR"):
-        return private_folder(Path(session) / "kubegate")
+        return Path(given.split(":")[0]).absolute()
+    if session := _absolute(environ, "XDG_RUNTIME_DIR"):
+        return session / "kubegate"
     if os.geteuid() == 0:
-        return private_folder(Path("/run/kubegate"))
-    return private_folder(Path(tempfile.gettempdir()) / f"kubegate-{os.geteuid()}")
+        return Path("/run/kubegate")
+    return Path(tempfile.gettempdir()) / f"kubegate-{os.geteuid()}"
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """The 0700 folder of what must outlive a run: `$STATE_DIRECTORY` (systemd), else below `$XDG_STATE_HOME`."""
+    """Where belongs what must outlive a run: `$STATE_DIRECTORY` (systemd), else below `$XDG_STATE_HOME` or `~/.local/state`.
+
+    Raises NoFolder if none of them is set and this user has no home.
+    """
     if given := environ.get("STATE_DIRECTORY"):
-        return private_folder(Path(given.split(":")[0]))
-    base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local" / "state")
-    return private_folder(Path(base) / "kubegate")
+        return Path(given.split(":")[0]).absolute()
+    base = _absolute(environ, "XDG_STATE_HOME")
+    return (base or _home(environ) / ".local" / "state") / "kubegate"
+
+
+def _absolute(environ: Mapping[str, str], name: str) -> Path | None:
+    # Relative ones are invalid and to be ignored (XDG Base Directory Specification).
+    path = Path(environ.get(name, ""))
+    return path if path.is_absolute() else None
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    if home := _absolute(environ, "HOME"):
+        return home
+    try:
+        return Path.home().absolute()
+    except RuntimeError:
+        raise NoFolder("this user has no home folder to keep the gate's certificate in", "set STATE_DIRECTORY") from None

@@ -4,33 +4,35 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from kubegate.system.files import write_atomically
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_GONE = ("Z", "X", "x")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessId:
-    """A pid with the start time of its process, in seconds since the epoch."""
+    """A pid, when its process began in clock ticks since the boot, and which boot that was: no clock change touches them."""
 
     pid: int
-    started: float
+    began: int
+    boot: str
 
     @classmethod
     def of(cls, pid: int) -> "ProcessId":
-        """The identity of a process that runs now. Raises psutil.NoSuchProcess."""
-        return cls(pid, psutil.Process(pid).create_time())
+        """The identity of a process that runs now. Raises OSError if there is none."""
+        return cls(pid, _state(pid)[1], _BOOT.read_text().strip())
 
     def alive(self) -> bool:
         """Whether this very process still runs."""
         try:
-            process = psutil.Process(self.pid)
-            return process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+            state, began = _state(self.pid)
+            return began == self.began and state not in _GONE and _BOOT.read_text().strip() == self.boot
+        except OSError:
             return False
 
     def save(self, path: Path) -> None:
-        """Remember it in a file."""
+        """Remember it in a file. Raises OSError."""
         write_atomically(path, json.dumps(asdict(self)).encode())
 
     @classmethod
@@ -38,6 +40,13 @@ class ProcessId:
         """What `save` remembered, None if there is nothing readable."""
         try:
             found = json.loads(path.read_bytes())
-            return cls(int(found["pid"]), float(found["started"]))
+            return cls(int(found["pid"]), int(found["began"]), str(found["boot"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def _state(pid: int) -> tuple[str, int]:
+    """State letter and start time (proc(5), /proc/pid/stat): the fields after the name, which may hold anything."""
+    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19])

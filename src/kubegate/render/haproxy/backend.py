@@ -34,6 +34,8 @@ def render(backend: Backend, *, opened: bool, files: dict[str, bytes]) -> str:
 
 
 def _plain(backend: Backend, ca_file: str) -> str:
+    # Where a pooled connection breaks under a write, HAProxy does not repeat it, but it gives no answer either (see `_stream`).
+    # Connections of their own would cost writes a TLS handshake each.
     check = f"check inter 3s fall 2 rise 2 fastinter 1s {_check_tls(backend)}".rstrip()
     return section(
         f"backend {backend.name}",
@@ -51,12 +53,16 @@ def _plain(backend: Backend, ca_file: str) -> str:
 
 
 def _stream(backend: Backend, ca_file: str) -> str:
-    # A stream cannot be repeated, so it must not start on a pooled connection that the API server is about to close.
+    # A stream may run something. If a connection breaks that was used before, HAProxy answers nothing at all, which clients take
+    # for leave to repeat (REFUSED_STREAM in HTTP/2). So each stream has a new connection, and leaves it to nobody.
     return section(
         f"backend {stream_name(backend)}",
         [
             "balance leastconn",
             "option http-no-delay",
+            # Without it a watch whose client has left stays open at the API server until there is something to write.
+            "option abortonclose",
+            "option http-server-close",
             "http-reuse never",
             "retries 2",
             "option redispatch 1",
@@ -79,7 +85,6 @@ def _passed_through(backend: Backend, ca_file: str) -> str:
             *_HEALTH_CHECK,
             "retries 2",
             "option redispatch 1",
-            f"timeout server {STREAM_TIMEOUT}",
             "timeout server-fin 1h",
             *(f"{_server(n, at)} {check}" for n, at in enumerate(backend.servers, 1)),
         ],

@@ -8,20 +8,20 @@ from kubegate.render.haproxy.text import section
 def render() -> str:
     """Defaults of every frontend and backend.
 
-    An open stream is governed by `timeout server` of the stream backend and by `timeout tunnel` after an upgrade;
-    `timeout client` must not be shorter, for a paused reader is no dead one. Dead peers are found by TCP keepalive.
+    How long a stream may be silent is said by `timeout server` of the stream backend, and by `timeout tunnel` after an upgrade
+    and where TLS is passed through. `timeout client` says how long a reader may pause, an upload may stall, and a TLS handshake
+    may take, for which HAProxy 2.8 has no timeout of its own. Dead peers are found by TCP keepalive.
     """
     return section(
         "defaults",
         [
             "mode http",
-            "option idle-close-on-response",
             "timeout connect 10s",
             "timeout http-request 10s",
             "timeout http-keep-alive 120s",
             "timeout check 5s",
             "timeout queue 10s",
-            f"timeout client {STREAM_TIMEOUT}",
+            "timeout client 1h",
             f"timeout tunnel {STREAM_TIMEOUT}",
             "timeout server 5m",
             "option clitcpka",

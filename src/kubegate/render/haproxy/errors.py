@@ -32,9 +32,9 @@ _OWN_WORDS = {
     421: "this host name does not belong to a cluster behind this gate; check the server and tls-server-name of your kubeconfig",
     429: "too many requests from this address; wait a moment and try again",
     500: "the gate failed on this request; its log says why",
-    502: "the API server closed the connection or sent an invalid answer before answering; whether it acted on the request is not known",
+    502: "the API server closed the connection instead of answering, or its answer is not valid; whether it acted is not known",
     503: "no API server of this cluster can be reached, or none proved its identity; the gate itself is up and keeps trying",
-    504: "the API server took the request but did not answer in time; whether it acted on the request is not known",
+    504: "the API server took the request but did not answer in time; whether it acted is not known",
 }
 
 

@@ -18,6 +18,7 @@ def render(front: Frontend, files: dict[str, bytes]) -> str:
         f"frontend {front.name}",
         [
             f"bind {front.listen} ssl crt {certificate} alpn h2,http/1.1",
+            "option idle-close-on-response",
             *guards.refusals(),
             *guards.removals(),
             *(f"{to_stream} {condition}" for condition in streams.conditions()),

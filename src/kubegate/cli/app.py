@@ -1,0 +1,41 @@
+"""The commands of `kubegate`, and what is common to all of them."""
+
+from typing import Annotated
+
+import typer
+
+from kubegate import __version__
+from kubegate.cli import expose
+
+
+def examples(*commands: str) -> str:
+    """An epilog that lists commands, one a line."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+app = typer.Typer(
+    name="kubegate",
+    help="The gate in front of the Kubernetes API server.",
+    epilog=examples("kubegate expose", "kubegate expose --help"),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(expose.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kubegate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version

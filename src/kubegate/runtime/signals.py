@@ -1,0 +1,54 @@
+"""Being asked to stop: by SIGTERM, SIGHUP or Ctrl-C, at any moment from before anything was started."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeVar
+
+_T = TypeVar("_T")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
+
+
+class Stop:
+    """An async context manager in which these signals end nothing by themselves: they set `asked`, and then `again`.
+
+    Signals that this process was started to ignore stay ignored: so do nohup and scripts with their background jobs.
+    """
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.again = asyncio.Event()
+        self._before: dict[signal.Signals, _Handler] = {}
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:
+                self._before[number] = before
+                loop.add_signal_handler(number, self.ask)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        loop = asyncio.get_running_loop()
+        for number, before in self._before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL if before is None else before)
+
+    def ask(self) -> None:
+        """Ask once more."""
+        (self.again if self.asked.is_set() else self.asked).set()
+
+    async def unless_asked(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """The result of `work`, or None if it was cancelled because somebody asked to stop before it was done."""
+        task = asyncio.create_task(work, name="work that a signal ends")
+        asked = asyncio.create_task(self.asked.wait(), name="wait for a signal")
+        try:
+            await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
+            task.cancel()
+            await asyncio.wait({task, asked})
+        return None if task.cancelled() else task.result()

@@ -1,0 +1,32 @@
+"""Whole files out, as expected to the byte (see `cases`), and HAProxy accepts them without a word."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kubegate.runtime.binary import find
+from tests.golden.cases import NAMES, expected, rendered
+from tests.support.tls import cluster_authority, gate_pem
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_as_expected(name: str) -> None:
+    assert {file: content.decode() for file, content in rendered(name).items()} == {
+        file: content.decode() for file, content in expected(name).items()
+    }
+
+
+@pytest.mark.haproxy
+@pytest.mark.parametrize("name", NAMES)
+def test_haproxy_accepts_them_without_a_word(name: str, tmp_path: Path) -> None:
+    real = {
+        b"PLACEHOLDER OF THE CLUSTER'S CA\n": cluster_authority().pem,
+        b"PLACEHOLDER OF THE GATE'S KEY AND CHAIN\n": gate_pem(),
+    }
+    for file, content in expected(name).items():
+        (tmp_path / file).write_bytes(real.get(content, content))
+    checked = subprocess.run(
+        [find().path, "-c", "-C", tmp_path, "-f", "haproxy.cfg"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
