@@ -90,7 +90,7 @@ def without_pool(gate: Gate, *upstreams: Upstream) -> None:
     """Let the gate have no connection to any of them."""
     for upstream in upstreams:
         upstream.cut()
-    eventually(lambda: not any(map(int, gate.stat("idle_conn_cur", "api1") + gate.stat("idle_conn_cur", "api2"))))
+    eventually(lambda: not any(int(idle) for one in upstreams for idle in gate.stat("idle_conn_cur", str(one.endpoint))))
 
 
 @pytest.mark.parametrize("method", WRITES)
@@ -181,7 +181,7 @@ def test_a_server_that_is_gone_costs_nobody_an_answer(upstream: Upstream) -> Non
         assert statuses == [200] * 480
         assert second.seen(f"{PODS}/many")
         assert gate.ask("h1", "POST", f"{PODS}/many", body=b"{}").status == 200
-        eventually(lambda: any("api2 is down" in said for said in gate.said), "the dead server is noticed")
+        eventually(lambda: any(f"{second.endpoint} is down" in said for said in gate.said), "the dead server is noticed")
 
 
 def test_writes_find_the_server_that_listens(upstream: Upstream) -> None:
@@ -201,7 +201,7 @@ def test_a_server_that_comes_back_is_used_again() -> None:
         eventually(lambda: gate.said, "the dead server is noticed")
         upstream.start()
         eventually(lambda: gate.ask("h1", "GET", "/back").status == 200, "it is used again")
-        eventually(lambda: "API server api1 answers again" in gate.said)
+        eventually(lambda: f"API server {upstream.endpoint} answers again" in gate.said)
 
 
 @pytest.mark.parametrize(("status", "alive"), [(200, True), (401, True), (403, True), (500, False), (404, False), (302, False)])
@@ -209,7 +209,7 @@ def test_what_health_checks_make_of_readyz(status: int, alive: bool) -> None:
     upstream = Upstream(leaf=None, ready=status)
     with upstream, Gate(plan(upstream.endpoint, tls=False)) as gate:
         if alive:
-            eventually(lambda: gate.stat("check_status", "api1")[0] == "L7OK", "the check is through")
+            eventually(lambda: gate.stat("check_status", str(upstream.endpoint))[0] == "L7OK", "the check is through")
             assert gate.ask("h1", "GET", "/alive").status == 200
             assert not gate.said
         else:

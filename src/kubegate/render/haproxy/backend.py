@@ -47,7 +47,7 @@ def _plain(backend: Backend, ca_file: str) -> str:
             "option redispatch 1",
             "retry-on conn-failure empty-response",
             f"http-request disable-l7-retry unless {{ method GET HEAD }} !{{ path -m sub {_NOT_REPEATABLE} }}",
-            *(f"{_server(n, at)} {_tls(backend, ca_file)} {check}" for n, at in enumerate(backend.servers, 1)),
+            *(f"{_server(at)} {_tls(backend, ca_file)} {check}" for at in backend.servers),
         ],
     )
 
@@ -67,10 +67,7 @@ def _stream(backend: Backend, ca_file: str) -> str:
             "retries 2",
             "option redispatch 1",
             f"timeout server {STREAM_TIMEOUT}",
-            *(
-                f"{_server(n, at)} {_tls(backend, ca_file)} track {backend.name}/{_server_name(n)}"
-                for n, at in enumerate(backend.servers, 1)
-            ),
+            *(f"{_server(at)} {_tls(backend, ca_file)} track {backend.name}/{_server_name(at)}" for at in backend.servers),
         ],
     )
 
@@ -86,17 +83,18 @@ def _passed_through(backend: Backend, ca_file: str) -> str:
             "retries 2",
             "option redispatch 1",
             "timeout server-fin 1h",
-            *(f"{_server(n, at)} {check}" for n, at in enumerate(backend.servers, 1)),
+            *(f"{_server(at)} {check}" for at in backend.servers),
         ],
     )
 
 
-def _server_name(number: int) -> str:
-    return f"api{number}"
+def _server_name(at: Endpoint) -> str:
+    # The address itself, so that every message of HAProxy says which server it means; brackets are not allowed in names.
+    return f"{at.host}:{at.port}"
 
 
-def _server(number: int, at: Endpoint) -> str:
-    return f"server {_server_name(number)} {at}"
+def _server(at: Endpoint) -> str:
+    return f"server {_server_name(at)} {at}"
 
 
 def _tls(backend: Backend, ca_file: str) -> str:
