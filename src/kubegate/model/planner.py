@@ -23,9 +23,16 @@ def plan(config: Config, facts: Facts) -> Plan:
         tls=upstream.tls,
         verification=_verification(upstream),
     )
-    opened = config.cluster.mode is Mode.TERMINATE
-    front = Frontend("gate", config.listen, backend, facts.front.pem if opened and facts.front else None)
+    front = Frontend("gate", config.listen, backend, _certificate(config, facts))
     return Plan((front,), facts.max_connections)
+
+
+def _certificate(config: Config, facts: Facts) -> bytes | None:
+    if config.cluster.mode is Mode.PASSTHROUGH:
+        return None
+    if facts.front is None:
+        raise ValueError("a gate that opens TLS needs a certificate")
+    return facts.front.pem
 
 
 def upstream_problems(upstream: UpstreamFacts) -> list[Problem]:
