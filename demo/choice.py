@@ -8,12 +8,9 @@ from pathlib import Path
 from kubegate.cluster.kubeconfig import Context, load
 from kubegate.errors import KubegateError
 from kubegate.model.config import Config
-from kubegate.model.facts import Facts
-from kubegate.model.planner import plan
+from kubegate.model.planner import upstream_problems
 from kubegate.model.problem import InvalidInput
 from kubegate.runtime import gather
-
-_CONNECTIONS = 50
 
 
 def own_context(tell: Callable[[str], None]) -> Context | None:
@@ -35,8 +32,8 @@ def _check(context: Context) -> None:
     config = Config()
     if problems := gather.refusals(config.cluster, context):
         raise InvalidInput(problems)
-    upstream = asyncio.run(gather.upstream_facts(config.cluster, context))
-    plan(config, Facts(upstream, None, _CONNECTIONS))
+    if problems := upstream_problems(asyncio.run(gather.upstream_facts(config.cluster, context))):
+        raise InvalidInput(problems)
 
 
 def _why(error: KubegateError) -> str:

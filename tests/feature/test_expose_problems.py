@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.support.expose import Home, at_once, home, kubeconfig, kubegate, problems
-from tests.support.forge import forge
+from tests.support.forge import Forged, forge
 from tests.support.listening import closed_port
 from tests.support.tls import API_NAME, api_leaf, authority, cluster_authority
 from tests.support.upstream import Upstream
@@ -139,8 +139,13 @@ CLIENT_CASES: Cases = {
 }
 
 
+def expired(name: str, *names: str) -> Forged:
+    """A certificate whose time is over."""
+    return forge(name, cluster_authority(), names=names, since=timedelta(days=9), until=timedelta(days=-2))
+
+
 def expired_login() -> dict[str, str]:
-    old = forge("admin", cluster_authority(), since=timedelta(days=9), until=timedelta(days=-2))
+    old = expired("admin")
     return {"client-certificate-data": b64encode(old.pem).decode(), "client-key-data": b64encode(old.key_pem).decode()}
 
 
@@ -208,9 +213,8 @@ def desk() -> Iterator[Desk]:
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, int]]:
     """The ports of servers that are no API server that one could use."""
-    old = {"since": timedelta(days=9), "until": timedelta(days=-2)}
     leaves = {
-        "expired": forge("x", cluster_authority(), names=[API_NAME, "127.0.0.1"], **old),
+        "expired": expired("kube-apiserver", API_NAME, "127.0.0.1"),
         "kubelet": forge("system:node:node-1", cluster_authority(), names=["node-1", "127.0.0.1"]),
         "no address": forge("x", cluster_authority(), names=[API_NAME]),
     }

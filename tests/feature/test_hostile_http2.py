@@ -1,5 +1,6 @@
 """Hostile forms of HTTP/2: each is refused alone or with its connection, and none becomes anything else in HTTP/1."""
 
+import contextlib
 import itertools
 import struct
 
@@ -198,6 +199,24 @@ def test_frames_out_of_place_end_the_connection_and_no_other(gate: Gate, upstrea
         assert client.wire.receive_rest() is not None
         assert other.ask().status == 200
     assert len(upstream.requests) == before + 2
+
+
+def test_a_flood_of_malformed_requests_ends_the_connection_that_sends_it(gate: Gate, upstream: Upstream) -> None:
+    with gate.h2() as client, gate.h2() as other:
+        sent = 0
+        while not client.over and sent < 2000:
+            with contextlib.suppress(Refused, OSError):
+                client.head(client.send_fields(path_in(REFUSED["upper case in a name"], "/malformed")))
+            sent += 1
+        assert sent <= 1100
+        assert other.ask().status == 200
+    assert not upstream.seen("/malformed")
+
+
+def test_a_connection_has_room_for_250_streams_at_once(gate: Gate) -> None:
+    with gate.h2() as client:
+        assert client.ask().status == 200
+        assert client.connection.remote_settings.max_concurrent_streams == 250
 
 
 def test_a_flood_of_resets_ends_the_connection_that_sends_it() -> None:

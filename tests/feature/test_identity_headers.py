@@ -99,6 +99,11 @@ def test_underscore_twin_is_refused(gate: Gate, upstream: Upstream, version: str
     assert not upstream.seen(path)
 
 
+def test_underscore_twin_before_any_other_header_is_refused(gate: Gate, upstream: Upstream) -> None:
+    assert gate.once(b"GET /twin-first HTTP/1.1\r\nX_Remote_User: joe\r\nHost: gate.test\r\n\r\n").status == 400
+    assert not upstream.seen("/twin-first")
+
+
 def test_other_names_with_an_underscore_are_removed(gate: Gate, upstream: Upstream, version: str) -> None:
     names = ["my_header", "_", "Authorization_", "Content_Length", "not-x_remote_user", "my_impersonate_user", "trailing_"]
     arrived = passed(gate, upstream, version, *((name, "5") for name in names), ("X-Kept", "6"))

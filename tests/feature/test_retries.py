@@ -215,5 +215,6 @@ def test_what_health_checks_make_of_readyz(status: int, alive: bool) -> None:
         else:
             eventually(lambda: gate.said, "the server is marked down")
             assert gate.ask("h1", "GET", "/dead").status == 503
+            assert gate.ask("h1", "GET", "/dead?watch").status == 503
             assert not upstream.seen("/dead")
             assert str(status) in gate.said[0]

@@ -25,6 +25,19 @@ def test_plain_requests_share_connections_in_http_1(gate: Gate, upstream: Upstre
     assert all(request.head.split(b"\r\n")[0].endswith(b" HTTP/1.1") for request in arrived)
 
 
+def test_http_1_is_spoken_where_http_2_is_offered() -> None:
+    with Upstream() as upstream:
+        assert upstream.context is not None
+        upstream.context.set_alpn_protocols(["h2", "http/1.1"])
+        with Gate(plan(upstream.endpoint)) as gate:
+            for target in ("/plain", "/stream?watch"):
+                assert gate.ask("h2", "GET", target).status == 200
+            upstream.wait_until(lambda: upstream.health_checks)
+        with Gate(plan(upstream.endpoint, passthrough=True)):
+            upstream.wait_until(lambda: len(upstream.health_checks) > 1)
+        assert all(request.head.split(b"\r\n")[0].endswith(b" HTTP/1.1") for request in upstream.requests)
+
+
 def test_requests_of_one_http2_connection_run_side_by_side(gate: Gate, upstream: Upstream) -> None:
     """Each waits for all: they cannot have been queued one behind another."""
     count = 30

@@ -23,7 +23,7 @@ import psutil
 import yaml
 
 from tests.support.rawhttp import Client
-from tests.support.tls import cluster_authority
+from tests.support.tls import api_leaf, cluster_authority
 from tests.support.upstream import Script
 
 _START_SECONDS = 40.0
@@ -174,6 +174,10 @@ class Exposed:
         """Ask it to stop and wait for the end; returns everything that was said on standard error."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+        return self.end(wait)
+
+    def end(self, wait: float = _END_SECONDS) -> str:
+        """Wait for the end; returns everything that was said on standard error."""
         self.process.wait(wait)
         self._listener.join(wait)
         return "".join(self.events)
@@ -226,7 +230,9 @@ def problems(done: subprocess.CompletedProcess[str]) -> list[dict[str, str]]:
 
 def at_once(work: Mapping[str, Callable[[], T]]) -> dict[str, T]:
     """Do things beside one another, for most of them wait."""
-    with ThreadPoolExecutor(4) as pool:
+    # Made before, for two threads would make two.
+    api_leaf()
+    with ThreadPoolExecutor(8) as pool:
         running = {name: pool.submit(one) for name, one in work.items()}
         return {name: one.result() for name, one in running.items()}
 
@@ -260,6 +266,6 @@ def expose(*arguments: str, home: Home, extra: Mapping[str, str] | None = None, 
             process.send_signal(signal.SIGTERM)
         process.wait(_END_SECONDS)
         if gate is not None:
-            gate.stop()
+            gate.end()
         with process:
             pass

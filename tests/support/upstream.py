@@ -192,6 +192,7 @@ class Upstream:
         self._scripts: dict[str, Script] = {}
         self._change = threading.Condition()
         self._threads: list[threading.Thread] = []
+        self._sockets: list[socket.socket] = []
         if self.context is None and self.leaf is not None:
             self.context = server_context(self.leaf)
         self.start()
@@ -238,8 +239,9 @@ class Upstream:
 
     def cut(self) -> None:
         """Cut every connection."""
-        for wire in list(self.wires):
-            wire.cut()
+        for connection in list(self._sockets):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Stop listening and cut every connection."""
@@ -263,6 +265,7 @@ class Upstream:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self._sockets.append(connection)
             self._spawn(self._serve, connection)
 
     def _serve(self, connection: socket.socket) -> None:

@@ -16,7 +16,7 @@ from kubegate.runtime.listening import dial_host
 from kubegate.runtime.outfile import CONTEXT_PREFIX
 from kubegate.runtime.prepare import Prepared
 
-_ANSWER_SECONDS = 12.0
+_ANSWER_SECONDS = 10.0
 _ONE_ANSWER_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
 # What a gate that works may answer to a caller it does not know.

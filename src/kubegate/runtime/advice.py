@@ -14,8 +14,13 @@ from kubegate.runtime.prepare import Prepared
 _ANONYMOUS = "a caller without a credential: 403, the API server calls it system:anonymous"
 _NAMESPACES = "the namespaces"
 _WATCH = "a watch: every change as it happens (Ctrl-C ends it)"
+# Values in the client kubeconfig stand in quotes, each on a line.
+_TOKEN_AS_HEADER = """awk '$1 == "token:" {gsub(/"/, "", $2); print "Authorization: Bearer " $2}'"""
 _OWN_TOKEN = "clients bring a bearer token: --token, an exec or OIDC login, or --account NAMESPACE/NAME for a service account's"  # noqa: S105
 _OWN_CREDENTIAL = "add the credential that you use today: kubectl config set-credentials, then set-context --user"
+
+# From a client kubeconfig into a pipe, so that no token stands in a process list.
+_BEARER_OF = """awk '$1 == "token:" {gsub(/"/, "", $2); print "Authorization: Bearer " $2}'"""
 
 
 def notes(prepared: Prepared) -> Iterator[Remark]:
@@ -45,7 +50,7 @@ def attempts(prepared: Prepared, access: ClientAccess) -> Iterator[Attempt]:
             yield from _attempt(_NAMESPACES, f"{base} get namespaces")
             yield from _attempt(_WATCH, f"{base} get namespaces --watch")
     elif prepared.out is not None and access.token is not None and prepared.opened:
-        header = f'awk \'$1 == "token:" {{print "Authorization: Bearer " $2}}\' {shlex.quote(str(prepared.out))} | '
+        header = f"{_BEARER_OF} {shlex.quote(str(prepared.out))} | "
         yield from _attempt(_NAMESPACES, header + _curl(prepared, access, "/api/v1/namespaces", "-H", "@-"))
         yield from _attempt(_WATCH, header + _curl(prepared, access, "/api/v1/namespaces?watch=1", "-N", "-H", "@-"))
 

@@ -8,7 +8,6 @@ from kubegate.errors import KubegateError
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.system.files import reason
 
-
 # What to do where those who found a problem do not say; of the beginnings of its code the longest counts.
 _REMEDIES = {
     "kubeconfig": "mend it there, or name another kubeconfig by --kubeconfig FILE",

@@ -17,6 +17,13 @@ from kubegate.pki.self_signed import self_signed
 from kubegate.system.files import explained, private_folder, write_atomically
 from kubegate.system.folders import state_folder
 
+_SELF_SIGNED = Problem(
+    "the certificate",
+    "certificate.self-signed",
+    "the certificate is self-signed: a client that skips its verification gives its token to whoever stands in between",
+    "give clients the kubeconfig of --out, or show a certificate of a CA that they trust (--cert, --key)",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Front:
@@ -47,12 +54,11 @@ def names_in_play(cluster: ClusterConfig, listen: Endpoint, reach: Sequence[Reac
     return list(dict.fromkeys(names))
 
 
-def given_front(cluster: ClusterConfig, names: Sequence[str], host: str) -> Front | None:
+def given_front(cluster: ClusterConfig, host: str) -> Front | None:
     """The operator's certificate, None if none was given. Raises InvalidInput if clients that dial `host` could not verify it."""
     if cluster.front is None:
         return None
-    # Names that were declared are what counts; addresses stand in where there are none.
-    certificate, warnings = load_given(cluster.front.cert, cluster.front.key, cluster.hosts or names, datetime.now(UTC))
+    certificate, warnings = load_given(cluster.front.cert, cluster.front.key, cluster.hosts or [host], datetime.now(UTC))
     file = cluster.front.cert.absolute() if certificate.client_ca_pem is not None else None
     front = Front(certificate, file, newly_made=False, warnings=tuple(warnings))
     if front.name_for(host) is None:
@@ -79,7 +85,7 @@ def own_front(names: Sequence[str], environ: Mapping[str, str]) -> Front:
         content = certificate.client_ca_pem or b""
         if not file.exists() or file.read_bytes() != content:
             write_atomically(file, content)
-    return Front(certificate, file, newly_made=newly_made, warnings=())
+    return Front(certificate, file, newly_made=newly_made, warnings=(_SELF_SIGNED,))
 
 
 def own_folder(names: Sequence[str], environ: Mapping[str, str]) -> Path:

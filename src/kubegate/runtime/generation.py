@@ -101,12 +101,18 @@ class Store:
     def _try_to_lock(self) -> None:
         private_folder(self.folder)
         path = self.folder / "lock"
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
+            raise
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever had it before may have removed the folder in the meantime.
             if _is_at(lock, path):
-                os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+                with contextlib.suppress(OSError):
+                    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
                 lock, self._lock = -1, lock
         except BlockingIOError:
             message = f"another kubegate ({self.owner() or 'which ends just now'}) serves this address"

@@ -12,7 +12,7 @@ from kubegate.model.config import Mode
 from kubegate.model.facts import Facts, UpstreamFacts
 from kubegate.model.plan import Plan
 from kubegate.model.planner import plan, upstream_problems
-from kubegate.model.problem import Problem
+from kubegate.model.problem import InvalidInput, Problem
 from kubegate.model.status import Reach
 from kubegate.runtime import gather
 from kubegate.runtime.binary import Binary, find
@@ -87,8 +87,7 @@ async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
         private_folder(store.folder.parent)
     store.acquire()
     try:
-        if front is None and declared.config.cluster.mode is Mode.TERMINATE:
-            front = own_front(names_in_play(declared.config.cluster, declared.config.listen, reach), environ)
+        front = front or _own_front(declared, reach, environ, findings)
         planned = plan(declared.config, Facts(upstream, front.certificate if front else None, gather.most_connections()))
     except BaseException:
         store.release()
@@ -157,7 +156,7 @@ def _listen(declared: Declared, environ: Mapping[str, str], findings: Findings) 
 def _given_front(declared: Declared, reach: tuple[Reach, ...], findings: Findings) -> Front | None:
     cluster, listen = declared.config.cluster, declared.config.listen
     with findings.also("--cert", "front"):
-        return given_front(cluster, names_in_play(cluster, listen, reach), client_host(cluster, listen, reach))
+        return given_front(cluster, client_host(cluster, listen, reach))
     return None
 
 
@@ -169,6 +168,16 @@ def _state_folder(declared: Declared, environ: Mapping[str, str], findings: Find
         folder = state_folder(environ)
         if why := why_no_private_folder(folder):
             findings.problems.append(Problem(f"the state folder {folder}", "folder.state", why, _STATE_HINT))
+
+
+def _own_front(declared: Declared, reach: tuple[Reach, ...], environ: Mapping[str, str], findings: Findings) -> Front | None:
+    cluster, listen = declared.config.cluster, declared.config.listen
+    front: Front | None = None
+    with findings.also("the state folder", "folder.state", _STATE_HINT):
+        if cluster.mode is Mode.TERMINATE:
+            front = own_front(names_in_play(cluster, listen, reach), environ)
+    findings.raise_if_any()
+    return front
 
 
 def _out_target(flags: Flags, context: Context | None, findings: Findings) -> Path | None:
@@ -196,7 +205,11 @@ async def _login(declared: Declared, context: Context | None, environ: Mapping[s
         return None
     if context.credential.exec_plugin and not context.credential.has_secret:
         findings.raise_if_any()
-        return await log_in(context, environ)
+        try:
+            return await log_in(context, environ)
+        except InvalidInput as error:
+            findings.problems += error.problems
+            findings.raise_if_any()
     with findings.also(f"user {context.user_name}", "credential"):
         return await log_in(context, environ)
     return None

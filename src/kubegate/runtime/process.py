@@ -42,6 +42,9 @@ Say = Callable[[str], None]
 class StartFailed(KubegateError):
     """HAProxy did not start."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(f"HAProxy did not start: {why}")
+
 
 class HAProxy:
     """One supervised HAProxy. `say` receives a sentence whenever something happens that a person should know."""
@@ -93,7 +96,7 @@ class HAProxy:
                 await self.start()
             except StartFailed as error:
                 if not self._stopping.is_set():
-                    self._say(f"HAProxy did not start: {error.message}; trying again")
+                    self._say(f"{error.message}; trying again")
                 continue
             self._say("HAProxy is back")
             break

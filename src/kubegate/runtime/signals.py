@@ -42,7 +42,10 @@ class Stop:
         (self.again if self.asked.is_set() else self.asked).set()
 
     async def unless_asked(self, work: Coroutine[Any, Any, _T]) -> _T | None:
-        """The result of `work`, or None if it was cancelled because somebody asked to stop before it was done."""
+        """The result of `work`, or None if somebody asked to stop before it was done, and it was cancelled.
+
+        So it is if `work` failed at that moment: a Ctrl-C in a terminal reaches the programs that it runs too.
+        """
         task = asyncio.create_task(work, name="work that a signal ends")
         asked = asyncio.create_task(self.asked.wait(), name="wait for a signal")
         try:
@@ -51,4 +54,14 @@ class Stop:
             asked.cancel()
             task.cancel()
             await asyncio.wait({task, asked})
-        return None if task.cancelled() else task.result()
+        if task.cancelled():
+            return None
+        if task.exception():
+            await _signals_seen()
+        return None if task.exception() and self.asked.is_set() else task.result()
+
+
+async def _signals_seen() -> None:
+    """Let the event loop read which signals came, and then tell of them."""
+    for _ in range(3):
+        await asyncio.sleep(0)

@@ -26,7 +26,9 @@ def reachable_addresses(*, ipv6: bool) -> list[tuple[str, str]]:
 def interface_of(address: str) -> str | None:
     """The interface that carries an address, None if none does."""
     for name, entries in psutil.net_if_addrs().items():
-        if any(entry.address.split("%")[0] == address for entry in entries):
+        carried = {entry.address.split("%")[0] for entry in entries}
+        # All of 127.0.0.0/8 is this machine, though only one of it is listed.
+        if address in carried or (address.startswith("127.") and "127.0.0.1" in carried):
             return name
     return None
 

@@ -63,7 +63,6 @@ def _stream(backend: Backend, ca_file: str) -> str:
             # Without it a watch whose client has left stays open at the API server until there is something to write.
             "option abortonclose",
             "option http-server-close",
-            "http-reuse never",
             "retries 2",
             "option redispatch 1",
             f"timeout server {STREAM_TIMEOUT}",
@@ -112,7 +111,6 @@ def _verified(backend: Backend, ca_file: str) -> str:
 
 
 def _check_tls(backend: Backend) -> str:
-    if not backend.tls:
+    if not backend.verification or not backend.verification.send_sni:
         return ""
-    sni = f" check-sni {quote(backend.verification.name)}" if backend.verification and backend.verification.send_sni else ""
-    return f"check-alpn http/1.1{sni}"
+    return f"check-sni {quote(backend.verification.name)}"
