@@ -53,7 +53,7 @@ def test_loopback_and_6443_are_the_default(person: Home, flags: tuple[str, ...])
         assert found["where"] == "--listen 127.0.0.1:6443"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]", "localhost", "127.0.0.9"])
+@pytest.mark.parametrize("address", ["[::1]", "localhost", "127.0.0.9"])
 def test_loopback_is_reached_by_this_machine_alone(person: Home, flags: tuple[str, ...], address: str) -> None:
     bare = address.strip("[]").replace("localhost", "127.0.0.1")
     with expose(*flags, "--listen", f"{address}:0", home=person) as gate:
@@ -61,7 +61,7 @@ def test_loopback_is_reached_by_this_machine_alone(person: Home, flags: tuple[st
         assert gate.facts["listen"] == f"{address.replace('localhost', '127.0.0.1')}:{gate.port}"
         assert gate.url == f"https://{gate.facts['listen']}"
         assert gate.facts["reach"] == ([{"interface": "lo", "address": bare}])
-        assert gate.facts["warnings"] == []
+        assert gate.warnings == []
         assert set(gate.facts["certificate"]["names"]) == {"localhost", bare}
         assert listens_on(gate) == {bare}
         assert asked(gate) == 200
@@ -86,7 +86,7 @@ def test_every_interface_is_listed_and_warned_of(
         addresses = {reach["address"] for reach in gate.facts["reach"]}
         assert addresses == all_addresses(*families)
         assert {reach["interface"] for reach in gate.facts["reach"]} <= psutil.net_if_addrs().keys()
-        [warning] = gate.facts["warnings"]
+        [warning] = gate.warnings
         assert warning["code"] == "listen.open"
         assert all(one in warning["message"] for one in addresses)
         assert "firewall" in warning["hint"]

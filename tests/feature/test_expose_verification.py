@@ -3,6 +3,7 @@
 import os
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -73,16 +74,28 @@ NAMES: dict[str, tuple[tuple[str, ...], str, dict[str, Any], str, str | None]] =
 }
 
 
-@pytest.mark.parametrize("case", NAMES)
-def test_verified_by_this_name(person: Home, case: str) -> None:
+def expose_verified(case: str) -> None:
     names, host, cluster, verified, sni = NAMES[case]
-    out = ("--out", str(person.path / "out.yaml"))
-    with Api(names) as api, expose(*api.config(person, host, cluster=cluster), *out, home=person) as gate:
-        assert gate.facts["upstream"]["verified_name"] == verified
-        served(gate, api.upstream)
-        api.upstream.wait_until(lambda: api.upstream.health_checks)
-        assert set(api.sni) == {sni}
-        assert gate.facts["warnings"] == []
+    with home() as person, Api(names) as api:
+        out = ("--out", str(person.path / "out.yaml"))
+        with expose(*api.config(person, host, cluster=cluster), *out, home=person) as gate:
+            assert gate.facts["upstream"]["verified_name"] == verified
+            served(gate, api.upstream)
+            api.upstream.wait_until(lambda: api.upstream.health_checks)
+            assert set(api.sni) == {sni}
+            assert gate.warnings == []
+
+
+@pytest.fixture(scope="module")
+def exposed() -> Iterator[dict[str, Future[None]]]:
+    """All of them beside one another."""
+    with ThreadPoolExecutor(3) as pool:
+        yield {case: pool.submit(expose_verified, case) for case in NAMES}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_verified_by_this_name(exposed: dict[str, Future[None]], case: str) -> None:
+    exposed[case].result()
 
 
 REFUSED: dict[str, tuple[tuple[str, ...], str, dict[str, Any], str, str]] = {
@@ -177,7 +190,7 @@ def test_an_unverified_server_needs_to_be_spelled_out(person: Home) -> None:
             config = api.config(person, ca=None, cluster=cluster)
             with expose(*config, "--insecure-upstream", *out, home=person) as gate:
                 assert gate.facts["upstream"]["verified_name"] is None
-                [warning] = gate.facts["warnings"]
+                [warning] = gate.warnings
                 assert warning["code"] == "insecure-upstream"
                 assert "whoever answers there receives the callers' tokens" in warning["message"]
                 served(gate, api.upstream)
@@ -189,7 +202,7 @@ def test_plain_http_needs_to_be_spelled_out(person: Home) -> None:
         path = kubeconfig(person.path / "c.yaml", f"http://127.0.0.1:{api.port}", ca=None)
         flags = ("--kubeconfig", str(path), "--listen", "127.0.0.1:0", "--insecure-upstream", *out)
         with expose(*flags, home=person) as gate:
-            [warning] = gate.facts["warnings"]
+            [warning] = gate.warnings
             assert warning["code"] == "insecure-upstream"
             assert "not encrypted" in warning["message"]
             served(gate, api)
@@ -199,7 +212,7 @@ def test_spelling_it_out_does_not_switch_verification_off_where_it_is_on(person:
     with Api((API_NAME, "127.0.0.1")) as api:
         with expose(*api.config(person), "--insecure-upstream", home=person) as gate:
             assert gate.facts["upstream"]["verified_name"] == API_NAME
-            [warning] = gate.facts["warnings"]
+            [warning] = gate.warnings
             assert "not needed" in warning["message"]
         config = api.config(person, ca=authority("another CA").pem)
         refused = kubegate("expose", "--output", "json", *config, "--insecure-upstream", home=person)
@@ -221,7 +234,7 @@ def test_several_servers_behind_a_name_one_of_them_dead(person: Home) -> None:
     before = ("unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh")
     out = ("--out", str(person.path / "out.yaml"))
     with Api(("api.test",)) as api, expose(*api.config(person, "api.test"), *out, home=person, before=before) as gate:
-        [warning] = gate.facts["warnings"]
+        [warning] = gate.warnings
         assert warning["code"] == "upstream.dead"
         assert f"nothing listens on 127.0.0.2:{api.upstream.port}" in warning["message"]
         assert gate.facts["upstream"]["servers"] == [f"127.0.0.{n}:{api.upstream.port}" for n in (1, 2)]

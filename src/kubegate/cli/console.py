@@ -47,7 +47,7 @@ def rows(pairs: list[tuple[str, str]]) -> list[Text]:
 def show(lines: Iterable[Text], *, stderr: bool = False) -> None:
     """Print lines; they are not wrapped, and styled only where a terminal reads them and NO_COLOR is not set."""
     stream = sys.stderr if stderr else sys.stdout
-    terminal = stream is not None and stream.isatty()
+    terminal = stream is not None and not stream.closed and stream.isatty()
     buffer = io.StringIO()
     screen = Console(
         file=buffer,

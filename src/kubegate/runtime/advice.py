@@ -14,8 +14,6 @@ from kubegate.runtime.prepare import Prepared
 _ANONYMOUS = "a caller without a credential: 403, the API server calls it system:anonymous"
 _NAMESPACES = "the namespaces"
 _WATCH = "a watch: every change as it happens (Ctrl-C ends it)"
-# Values in the client kubeconfig stand in quotes, each on a line.
-_TOKEN_AS_HEADER = """awk '$1 == "token:" {gsub(/"/, "", $2); print "Authorization: Bearer " $2}'"""
 _OWN_TOKEN = "clients bring a bearer token: --token, an exec or OIDC login, or --account NAMESPACE/NAME for a service account's"  # noqa: S105
 _OWN_CREDENTIAL = "add the credential that you use today: kubectl config set-credentials, then set-context --user"
 

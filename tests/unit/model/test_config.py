@@ -27,7 +27,7 @@ def test_a_certificate_needs_its_key() -> None:
 
 def test_it_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Config().listen = Endpoint("0.0.0.0", 6443)  # type: ignore[misc]
+        Config().listen = Endpoint("0.0.0.0", 6443)
 
 
 def test_it_is_read_back_from_what_it_says() -> None:

@@ -12,8 +12,8 @@ ELSE = "check duration: 0ms. 0 active and 0 backup servers left. 0 sessions acti
     ("line", "news"),
     [
         (
-            f'[WARNING]  (7) : Server dev/10.0.0.1:6443 is DOWN, reason: Layer4 connection problem, info: "Connection refused", {ELSE}',
-            "API server 10.0.0.1:6443 is down: Layer4 connection problem, Connection refused",
+            f'[WARNING]  (7) : Server dev/10.0.0.1:6443 is DOWN, reason: Layer4 connection problem, info: "Refused", {ELSE}',
+            "API server 10.0.0.1:6443 is down: Layer4 connection problem, Refused",
         ),
         (
             f'[WARNING]  (7) : Server dev/[::1]:6443 is DOWN, reason: Layer7 wrong status, code: 500, info: "Oops", {ELSE}',
@@ -24,7 +24,7 @@ ELSE = "check duration: 0ms. 0 active and 0 backup servers left. 0 sessions acti
             "API server 10.0.0.1:6443 answers again",
         ),
         (
-            "[WARNING]  (7) : Server dev-stream/10.0.0.1:6443 is DOWN via dev/10.0.0.1:6443. 0 active and 0 backup servers left.",
+            "[WARNING]  (7) : Server dev-stream/10.0.0.1:6443 is DOWN via dev/10.0.0.1:6443. 0 active",
             None,
         ),
         ("[WARNING]  (7) : Server dev-stream/10.0.0.1:6443 is UP via dev/10.0.0.1:6443. 1 active", None),

@@ -28,9 +28,7 @@ def test_nothing_is_lost(tmp_path: Path, content: str) -> None:
     assert target_of(out, []) == out
 
 
-@pytest.mark.parametrize(
-    "content", [MIXED, "contexts: []", "kind: Config", "a: [", "\0", "text\n", "-----BEGIN PRIVATE KEY-----"]
-)
+@pytest.mark.parametrize("content", [MIXED, "contexts: []", "kind: Config", "a: [", "\0", "text\n", "-----BEGIN"])
 def test_something_would_be_lost(tmp_path: Path, content: str) -> None:
     out = tmp_path / "out"
     out.write_text(content)

@@ -98,7 +98,7 @@ def test_a_link_is_replaced_and_its_target_is_not_touched(tmp_path: Path) -> Non
 
 def test_an_error_of_the_system_becomes_a_sentence(tmp_path: Path) -> None:
     with (
-        pytest.raises(FileTrouble, match="^the file cannot be read: no such file or directory$") as caught,
+        pytest.raises(FileTrouble, match=r"^the file cannot be read: no such file or directory$") as caught,
         explained("the file cannot be read", "look for it"),
     ):
         (tmp_path / "nothing").read_bytes()
