@@ -239,9 +239,10 @@ def every_secret(person: Home) -> dict[str, dict[str, object]]:
     }
     plugin.write_text(f"#!/bin/sh\n[ \"$SECRET\" = MARKED-in-env ] && echo '{json.dumps(credential)}'\n")
     plugin.chmod(0o700)
+    embedded: dict[str, object] = {key: base64.b64encode(content).decode() for key, content in encoded.items()}
     files: dict[str, object] = {"client-certificate": "secrets/client.crt", "client-key": "secrets/client.key"}
     return {
-        "token, certificate": {"token": "MARKED-token"} | {k: base64.b64encode(c).decode() for k, c in encoded.items()},
+        "token, certificate": embedded | {"token": "MARKED-token"},
         "password": {"username": "me", "password": "MARKED-password"},
         "files, impersonation": files | {"tokenFile": "secrets/token", "as": "somebody", "as-groups": ["some"]},
         "plugin": {
