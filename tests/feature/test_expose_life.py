@@ -1,23 +1,25 @@
-"""From the first moment to the last: stopped at any time, killed in part or whole, and never anything left behind."""
+"""The life of a gate that runs: asked to stop, killed in part or whole, and never anything left behind."""
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from kubegate.runtime.declare import Flags
+from kubegate.runtime.expose import Exposure
+from kubegate.runtime.signals import Stop
 from kubegate.system.network import listening_pids
-from tests.support.expose import Exposed, Home, at_once, command, expose, grants, home, kubeconfig, kubegate, problems
+from tests.support.expose import Exposed, Home, expose, grants, home, kubeconfig, kubegate, problems
 from tests.support.rawhttp import Client, NoAnswer, request
 from tests.support.upstream import Exchange, Upstream, eventually
 
@@ -59,13 +61,6 @@ def refuses(gate: Exposed) -> bool:
     except ConnectionRefusedError:
         return True
     return False
-
-
-def assert_nothing_left(person: Home) -> None:
-    """No process, no working copy."""
-    eventually(lambda: not person.processes())
-    assert not person.runtime.exists() or list(person.runtime.iterdir()) == []
-    assert {path.name for path in person.left()} <= {"self-signed.pem", "certificate.pem"}
 
 
 class Watch:
@@ -155,7 +150,7 @@ def test_it_ends_at_once_where_nothing_is_open(person: Home, api: Upstream, numb
         assert gate.stop(number).endswith(" stopped\n")
         assert time.monotonic() - began < 5
         assert gate.process.returncode == 0
-    assert_nothing_left(person)
+    person.assert_nothing_left()
 
 
 def test_open_streams_may_end_by_themselves(person: Home, api: Upstream) -> None:
@@ -169,7 +164,7 @@ def test_open_streams_may_end_by_themselves(person: Home, api: Upstream) -> None
         watch.finish()
         assert gate.end().endswith(" stopped\n")
         assert gate.process.returncode == 0
-    assert_nothing_left(person)
+    person.assert_nothing_left()
 
 
 def test_asked_twice_it_ends_at_once(person: Home, api: Upstream) -> None:
@@ -183,7 +178,7 @@ def test_asked_twice_it_ends_at_once(person: Home, api: Upstream) -> None:
         assert gate.end().endswith("what was still open was ended\n")
         assert time.monotonic() - began < 6
         assert gate.process.returncode == 0
-    assert_nothing_left(person)
+    person.assert_nothing_left()
 
 
 @pytest.mark.parametrize(("name", "number"), [("HUP", signal.SIGHUP), ("INT", signal.SIGINT)])
@@ -200,139 +195,6 @@ def test_a_signal_that_it_was_started_to_ignore_stays_ignored(
         assert gate.process.returncode == 0
 
 
-# Asked to stop before it runs.
-
-
-@contextlib.contextmanager
-def silent() -> Iterator[int]:
-    """A port on which connections are taken and nothing is said."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield int(listener.getsockname()[1])
-
-
-@dataclass
-class Starting:
-    """A `kubegate expose` that is about to run."""
-
-    process: subprocess.Popen[str]
-    person: Home
-
-    def interrupt(self, number: signal.Signals) -> tuple[int, str]:
-        """Send a signal to the whole group, as a terminal does; returns exit code and standard error."""
-        os.killpg(self.process.pid, number)
-        printed, said = self.process.communicate(timeout=20)
-        assert not printed.strip() or printed.startswith("{")
-        return self.process.returncode, said
-
-
-@contextlib.contextmanager
-def starting(person: Home, *arguments: str) -> Iterator[Starting]:
-    process = subprocess.Popen(
-        command("expose", "--output", "json", *arguments),
-        env=person.environ(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            yield Starting(process, person)
-        finally:
-            process.kill()
-
-
-def while_it_shakes_hands(person: Home, api: Upstream, number: signal.Signals) -> tuple[int, str]:
-    with silent() as port:
-        config = kubeconfig(person.path / "silent.yaml", f"https://127.0.0.1:{port}")
-        arguments = (*flags(person, api)[2:], "--kubeconfig", str(config))
-        with starting(person, *arguments) as gate:
-            eventually(lambda: any(c.raddr and c.raddr.port == port for c in connections(gate)))
-            return gate.interrupt(number)
-
-
-def connections(gate: Starting) -> list[Any]:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(gate.process.pid).net_connections()
-    return []
-
-
-def while_it_asks_for_a_token(person: Home, api: Upstream, number: signal.Signals) -> tuple[int, str]:
-    with held(api, TOKEN_PATH), starting(person, *flags(person, api, "--account", "dev/robot")) as gate:
-        api.wait_for(TOKEN_PATH)
-        return gate.interrupt(number)
-
-
-def while_a_plugin_runs(person: Home, api: Upstream, number: signal.Signals) -> tuple[int, str]:
-    plugin, begun = person.path / "plugin", person.path / "plugin-runs"
-    plugin.write_text(f"#!/bin/sh\ntouch {begun}\nsleep 60\n")
-    plugin.chmod(0o700)
-    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}}
-    with starting(person, *flags(person, api, "--account", "dev/robot", user=user)) as gate:
-        eventually(begun.exists)
-        return gate.interrupt(number)
-
-
-def while_it_waits_for_an_answer(person: Home, api: Upstream, number: signal.Signals) -> tuple[int, str]:
-    with held(api, "/version"), starting(person, *flags(person, api)) as gate:
-        api.wait_for("/version")
-        assert any(process.name() == "haproxy" for process in person.processes())
-        return gate.interrupt(number)
-
-
-@contextlib.contextmanager
-def held(api: Upstream, path: str) -> Iterator[None]:
-    """Requests for this path wait."""
-    free = threading.Event()
-
-    def wait(exchange: Exchange) -> None:
-        free.wait(30)
-        with contextlib.suppress(OSError):
-            exchange.reply()
-
-    api.at(path, wait)
-    yield
-    free.set()
-
-
-MOMENTS = {
-    "while it shakes hands": while_it_shakes_hands,
-    "while a plugin runs": while_a_plugin_runs,
-    "while it asks for a token": while_it_asks_for_a_token,
-    "while it waits for an answer": while_it_waits_for_an_answer,
-}
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_stopped_before_it_runs(person: Home, api: Upstream, moment: str, number: signal.Signals) -> None:
-    code, said = MOMENTS[moment](person, api, number)
-    assert code == 0
-    assert said.endswith("stopped before the gate was open\n")
-    assert not (person.path / "out.yaml").exists()
-    assert_nothing_left(person)
-
-
-def interrupted_after(seconds: float, number: signal.Signals) -> tuple[int, str]:
-    with home() as person, Upstream() as api, starting(person, *flags(person, api)) as gate:
-        time.sleep(seconds)
-        code, said = gate.interrupt(number)
-        assert_nothing_left(person)
-        return code, said
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_stopped_at_any_moment(number: signal.Signals) -> None:
-    """Before it can know of signals it ends by them, as any program does; from then on its exit code is 0."""
-    # Python itself needs some milliseconds until anything of ours runs.
-    moments = [0.06 * n for n in range(2, 18)]
-    found = at_once({str(seconds): partial(interrupted_after, seconds, number) for seconds in moments})
-    assert {code for code, _ in found.values()} <= {0, -number}
-    # What Python says of a Ctrl-C before the first line of ours is its own.
-    assert not [said for _, said in found.values() if "Traceback" in said and "kubegate/cli" in said]
-
-
 # Killed.
 
 
@@ -345,7 +207,7 @@ def test_haproxy_is_back_when_it_was_killed(person: Home, api: Upstream, victim:
             assert "HAProxy ended (by SIGKILL); starting it again" in gate.wait_for("HAProxy ended")
             gate.wait_for("HAProxy is back")
             assert asked(gate) == 200
-    assert_nothing_left(person)
+    person.assert_nothing_left()
 
 
 def broken(person: Home) -> tuple[Path, bytes]:
@@ -378,7 +240,7 @@ def test_asked_to_stop_while_haproxy_is_down(person: Home, api: Upstream, second
         gate.stop()
         assert time.monotonic() - began < 5
         assert gate.process.returncode == 0
-    assert_nothing_left(person)
+    person.assert_nothing_left()
 
 
 def test_kubegate_killed_haproxy_serves_on_and_is_taken_over(person: Home, api: Upstream) -> None:
@@ -405,7 +267,7 @@ def test_kubegate_killed_haproxy_serves_on_and_is_taken_over(person: Home, api: 
             watch.finish()
             eventually(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
             assert asked(heir) == 200
-    assert_nothing_left(person)
+    person.assert_nothing_left()
 
 
 def listeners(gate: Exposed) -> list[psutil.Process]:
@@ -440,7 +302,7 @@ def test_no_client_finds_the_port_closed_while_it_is_taken_over(person: Home, ap
         finally:
             done.set()
     assert refused == []
-    assert_nothing_left(person)
+    person.assert_nothing_left()
 
 
 def test_what_a_dead_haproxy_left_is_cleared(person: Home, api: Upstream) -> None:
@@ -458,7 +320,7 @@ def test_what_a_dead_haproxy_left_is_cleared(person: Home, api: Upstream) -> Non
             assert asked(heir) == 200
             assert not (left / "generation-7").exists()
             assert "taking over" not in "".join(heir.events)
-    assert_nothing_left(person)
+    person.assert_nothing_left()
 
 
 # Nothing is lost on the way.
@@ -478,6 +340,25 @@ def test_descriptors_and_warnings(person: Home, api: Upstream) -> None:
         assert max(numbers) == min(numbers)
         said = gate.stop()
     assert not [words for words in ("Warning", "Traceback", "never retrieved", "was destroyed") if words in said], said
+
+
+def test_a_caller_in_python_that_gives_up(person: Home, api: Upstream) -> None:
+    """Cancelled like any other work, a gate ends and leaves nothing."""
+    said: list[str] = []
+    config = kubeconfig(person.path / "config.yaml", f"https://127.0.0.1:{api.port}")
+
+    async def run() -> None:
+        flags = Flags(kubeconfig=config, listen="127.0.0.1:0", out=person.path / "out.yaml")
+        async with await Exposure.open(flags, person.environ(), said.append) as exposure:
+            assert exposure.status.pid == os.getpid()
+            assert person.processes()
+            async with asyncio.timeout(0.3):
+                await exposure.serve(Stop())
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+    assert said == []
+    person.assert_nothing_left()
 
 
 def test_a_stream_that_does_not_end_is_cut_after_half_a_minute(long_end: tuple[LongEnd, threading.Thread]) -> None:

@@ -147,3 +147,14 @@ def test_two_gates_side_by_side(person: Home, flags: tuple[str, ...]) -> None:
         one.stop()
         assert len(list(person.runtime.iterdir())) == 1
         assert asked(two) == 200
+
+
+def test_an_api_server_with_an_ipv6_address(person: Home, flags: tuple[str, ...]) -> None:
+    """Another gate stands in for it."""
+    with expose(*flags, "--listen", "[::1]:0", home=person) as first:
+        config = kubeconfig(person.path / "second.yaml", first.url, ca=first.ca_pem, cluster={"tls-server-name": "localhost"})
+        out = str(person.path / "second-out.yaml")
+        with expose("--kubeconfig", str(config), "--listen", "127.0.0.1:0", "--out", out, home=person) as second:
+            assert second.facts["upstream"]["servers"] == [f"[::1]:{first.port}"]
+            assert second.facts["upstream"]["verified_name"] == "localhost"
+            assert asked(second) == 200

@@ -24,7 +24,7 @@ import yaml
 
 from tests.support.rawhttp import Client
 from tests.support.tls import api_leaf, cluster_authority
-from tests.support.upstream import Script
+from tests.support.upstream import Script, eventually
 
 _START_SECONDS = 40.0
 _END_SECONDS = 60.0
@@ -73,6 +73,12 @@ class Home:
                 if str(self.path) in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
+
+    def assert_nothing_left(self) -> None:
+        """No process, no working copy; only certificates are kept."""
+        eventually(lambda: not self.processes())
+        assert not self.runtime.exists() or list(self.runtime.iterdir()) == []
+        assert {path.name for path in self.left()} <= {"self-signed.pem", "certificate.pem"}
 
 
 @contextlib.contextmanager

@@ -103,6 +103,9 @@ class Store:
         path = self.folder / "lock"
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except FileNotFoundError:
+            # Whoever had it before removes the folder at this moment.
+            return
         except OSError:
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
@@ -132,7 +135,8 @@ class Store:
         A HAProxy that was left running has read its files long ago.
         """
         with explained(f"the runtime folder {self.folder} cannot be cleared"):
-            self._remove_all_but("lock", self.process_file.name)
+            for entry in self._entries():
+                _remove(entry)
 
     def accept(self, bundle: Bundle, binary: Binary) -> Generation:
         """Write a bundle into a folder of its own and let HAProxy check it. Raises Refused or FileTrouble, and leaves nothing."""
@@ -165,21 +169,31 @@ class Store:
         """
         if self._lock is None:
             return
-        if left := self.leftover():
-            self._remove_all_but("lock", self.process_file.name)
+        left = self.leftover()
+        for entry in self._entries() if left else self._entries(and_process=True):
             with contextlib.suppress(OSError):
+                _remove(entry)
+        with contextlib.suppress(OSError):
+            if left is not None:
                 left.save(self.process_file)
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            else:
+                # The lock goes last: whoever comes next may work here from then on.
+                (self.folder / "lock").unlink(missing_ok=True)
+                self.folder.rmdir()
         os.close(self._lock)
         self._lock = None
 
-    def _remove_all_but(self, *names: str) -> None:
-        for entry in self.folder.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            elif entry.name not in names:
-                entry.unlink()
+    def _entries(self, *, and_process: bool = False) -> list[Path]:
+        """Everything here but the lock, and but the word on which process runs unless it is asked for."""
+        kept = {"lock"} if and_process else {"lock", self.process_file.name}
+        return [entry for entry in self.folder.glob("*") if entry.name not in kept]
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
