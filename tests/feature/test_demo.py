@@ -98,9 +98,10 @@ class Demo:
         try:
             return until(lambda: seen(output.read_text()), seconds=20)
         finally:
-            watch.terminate()
             for process in psutil.Process(watch.pid).children(recursive=True):
-                process.terminate()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.terminate()
+            watch.terminate()
             watch.wait(10)
 
     def stop(self) -> int:

@@ -64,7 +64,7 @@ def _chosen(merged: Merged, context: str | None) -> Entry:
         message = "no context is chosen, and there is no current-context"
         raise InvalidInput([Problem(where, "kubeconfig.context.none", message, _offer(merged.contexts, "", "--context "))])
     if name not in merged.contexts:
-        message = f"there is no context {printable(name)!r}"
+        message = f"there is no context '{printable(name)}'"
         raise InvalidInput([Problem(where, "kubeconfig.context.unknown", message, _offer(merged.contexts, name))])
     return merged.contexts[name]
 
@@ -74,7 +74,7 @@ def _named(entries: Entries, name: str, fields: Fields, kind: str) -> Entry | No
         if fields.raw(kind) in (None, ""):
             fields.wrong(kind, f"{kind}.none", f"the context names no {kind}")
     elif name not in entries:
-        fields.wrong(kind, f"{kind}.unknown", f"there is no {kind} {printable(name)!r}", _offer(entries, name))
+        fields.wrong(kind, f"{kind}.unknown", f"there is no {kind} '{printable(name)}'", _offer(entries, name))
     return entries.get(name) if name else None
 
 

@@ -85,8 +85,12 @@ def _exists(path: Path) -> bool:
 
 
 def _default(environ: Mapping[str, str]) -> Path:
-    path = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
+    hint = "name one with --kubeconfig FILE, or set KUBECONFIG"
+    try:
+        path = Path(environ.get("HOME") or Path.home()) / ".kube" / "config"
+    except RuntimeError:
+        message = "there is no kubeconfig: this user has no home folder"
+        raise InvalidInput([Problem("$HOME", "kubeconfig.missing", message, hint)]) from None
     if not _exists(path):
-        hint = "name one with --kubeconfig FILE, or set KUBECONFIG"
         raise InvalidInput([Problem(printable(str(path)), "kubeconfig.missing", "there is no kubeconfig", hint)])
     return path

@@ -97,3 +97,11 @@ def test_a_link_that_leads_nowhere_is_missing(bench: Workbench) -> None:
 
 def test_what_is_written_is_read(bench: Workbench) -> None:
     assert read_merged(bench.write(yaml.safe_dump({"current-context": "ä"})), {}).current_context == "ä"
+
+
+def test_a_user_without_a_home_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    # A user that no passwd file knows, as in many containers.
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(InvalidInput, match="this user has no home folder"):
+        read_merged(None, {})
