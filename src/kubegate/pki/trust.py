@@ -1,5 +1,6 @@
 """What clients of the gate have to trust, so that they accept the certificate that it shows."""
 
+import contextlib
 import ipaddress
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +13,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from kubegate.model.address import is_address
 from kubegate.model.problem import Problem
 from kubegate.pki.certificate import UNPARSABLE, Certificate
+from kubegate.pki.pem import blocks
 
 
 def client_ca(chain: Sequence[Certificate], where: str, now: datetime, system: Path | None) -> tuple[bytes | None, list[Problem]]:
@@ -38,12 +40,22 @@ def is_publicly_trusted(chain: Sequence[Certificate], now: datetime, system: Pat
     if not leaf.names:
         return False
     try:
-        store = Store(x509.load_pem_x509_certificates(system.read_bytes()))
+        store = Store(_readable(system.read_bytes()))
         verifier = PolicyBuilder().store(store).time(now).build_server_verifier(_subject(leaf))
         verifier.verify(leaf.parsed, [one.parsed for one in chain[1:]])
     except (OSError, VerificationError, *UNPARSABLE):
         return False
     return True
+
+
+def _readable(bundle: bytes) -> list[x509.Certificate]:
+    """The certificates of a bundle; one of hundreds that cannot be read must not cost the others their trust."""
+    found = []
+    for block in blocks(bundle):
+        if block.label == "CERTIFICATE":
+            with contextlib.suppress(*UNPARSABLE):
+                found.append(x509.load_pem_x509_certificate(block.text))
+    return found
 
 
 def _subject(leaf: Certificate) -> x509.DNSName | x509.IPAddress:

@@ -41,6 +41,12 @@ def test_a_public_chain_needs_nothing(system: Path) -> None:
     assert chosen(LEAF, BETWEEN, system=system) == (None, [])
 
 
+def test_one_certificate_of_the_system_that_cannot_be_read_costs_the_others_nothing(system: Path) -> None:
+    damaged = b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
+    system.write_bytes(damaged + system.read_bytes() + damaged)
+    test_a_public_chain_needs_nothing(system)
+
+
 def test_a_public_wildcard_and_address(system: Path) -> None:
     for name in ("*.gate.test", "10.0.0.1"):
         assert chosen(forge("x", ROOT, names=[name]), system=system) == (None, [])

@@ -9,7 +9,7 @@ from kubegate.render.haproxy.text import section
 def render(front: Frontend, files: dict[str, bytes]) -> str:
     """The section; puts the certificate file that it names into `files`."""
     if front.certificate_pem is None:
-        lines = [f"bind {front.listen}", "mode tcp", "timeout client-fin 1h", f"default_backend {front.backend.name}"]
+        lines = [_bind(front), "mode tcp", "timeout client-fin 1h", f"default_backend {front.backend.name}"]
         return section(f"frontend {front.name}", lines)
     certificate = f"{front.name}.pem"
     files[certificate] = front.certificate_pem
@@ -17,7 +17,7 @@ def render(front: Frontend, files: dict[str, bytes]) -> str:
     return section(
         f"frontend {front.name}",
         [
-            f"bind {front.listen} ssl crt {certificate} alpn h2,http/1.1",
+            f"{_bind(front)} ssl crt {certificate} alpn h2,http/1.1",
             "option idle-close-on-response",
             *guards.refusals(),
             *guards.removals(),
@@ -25,3 +25,8 @@ def render(front: Frontend, files: dict[str, bytes]) -> str:
             f"default_backend {front.backend.name}",
         ],
     )
+
+
+def _bind(front: Frontend) -> str:
+    # Every address means the IPv4 ones too, whatever the system's `net.ipv6.bindv6only` says.
+    return f"bind {front.listen} v4v6" if front.listen.host == "::" else f"bind {front.listen}"
