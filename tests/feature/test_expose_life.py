@@ -60,6 +60,8 @@ def refuses(gate: Exposed) -> bool:
         socket.create_connection(("127.0.0.1", gate.port), 5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # queued at a listener that is being closed this very moment
+        return False
     return False
 
 
