@@ -39,7 +39,7 @@ demo: .venv/.demo ## Expose your cluster on loopback, or a stand-in where there 
 	@$(if $(STANDIN),DEMO_STANDIN=$(STANDIN)) $(BIN)/python -m demo
 
 .PHONY: test
-test: root .venv/.dev system ## Everything: what `check` looks at, then all tests, with a real cluster (root, Go).
+test: root .venv/.dev system programs ## Everything: what `check` looks at, then all tests, with a real cluster (root, Go).
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 
@@ -86,6 +86,11 @@ system: .venv/.dev
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 	@$(BIN)/python -c "$$READY"
+
+# Before the tests, none of which may take as long as this does once.
+.PHONY: programs
+programs: .venv/.dev system
+	@$(BIN)/python -m tests.cluster build
 
 # A program that is found need not run: the shims of version managers may know no version. So each is asked.
 .venv/bin/python:

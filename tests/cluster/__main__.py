@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 
-from tests.cluster import layout, versions
+from tests.cluster import build, layout, versions
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
 from tests.cluster.state import State
@@ -16,6 +16,7 @@ from tests.cluster.state import State
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A real Kubernetes cluster for tests.")
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="build the programs, which is done once and takes some minutes")
     commands.add_parser("up", help="bring the cluster up; it stays until `down`")
     commands.add_parser("down", help="remove every trace of it")
     commands.add_parser("env", help='print the shell\'s variables: eval "$(python -m tests.cluster env)"')
@@ -26,6 +27,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         match arguments.command:
+            case "build":
+                build.programs(_tell)
             case "up":
                 _up()
             case "down":

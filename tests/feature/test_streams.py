@@ -85,15 +85,15 @@ OTHERS = requests(
 def gate(upstream: Upstream) -> Iterator[Gate]:
     """A gate that says which of its backends answered, and in which an ordinary answer must come at once."""
     name = "http-response set-header X-Test-Backend %[be_name]"
-    edit = edits(in_section("backend test", name, "timeout server 400ms"), in_section("backend test-stream", name))
+    edit = edits(in_section("backend test", name, "timeout server 400ms"), in_section("backend test:stream", name))
     with Gate(plan(upstream.endpoint), edit) as gate:
         yield gate
 
 
 @pytest.mark.parametrize("target", STREAMS)
 def test_this_is_a_stream(gate: Gate, target: str) -> None:
-    assert gate.ask("h1", "GET", target).header("x-test-backend") == "test-stream"
-    assert gate.ask("h2", "GET", target).header("x-test-backend") == "test-stream"
+    assert gate.ask("h1", "GET", target).header("x-test-backend") == "test:stream"
+    assert gate.ask("h2", "GET", target).header("x-test-backend") == "test:stream"
 
 
 @pytest.mark.parametrize("target", OTHERS)
@@ -105,7 +105,7 @@ def test_this_is_none(gate: Gate, target: str) -> None:
 @pytest.mark.parametrize("protocol", ["websocket", "SPDY/3.1"])
 def test_an_upgrade_is_a_stream(gate: Gate, protocol: str) -> None:
     asked = request("GET", f"{PODS}/x/exec", "Connection: Upgrade", f"Upgrade: {protocol}", *KEY)
-    assert gate.once(asked).header("x-test-backend") == "test-stream"
+    assert gate.once(asked).header("x-test-backend") == "test:stream"
 
 
 @pytest.mark.parametrize("target", [f"{PODS}?watch=true", f"{PODS}/x/log?follow=true"], ids=["watch", "follow"])

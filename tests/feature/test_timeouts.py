@@ -62,8 +62,8 @@ def hold(exchange: Exchange) -> None:
 
 
 def test_a_stream_may_be_silent_for_more_than_a_day(gate: Gate) -> None:
-    assert timeouts(gate)["backend test-stream"]["server"] > DAY
-    assert timeouts(gate)["backend test-stream"]["tunnel"] > DAY
+    assert timeouts(gate)["backend test:stream"]["server"] > DAY
+    assert timeouts(gate)["backend test:stream"]["tunnel"] > DAY
     assert seconds(re.findall(r"hard-stop-after (\S+)", gate.config)[0]) > DAY
 
 

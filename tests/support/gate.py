@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from kubegate.model.address import Endpoint
-from kubegate.model.plan import Backend, Frontend, Plan, Verification
+from kubegate.model.plan import Backend, Frontend, Plan, Process, Shown, Verification
 from kubegate.render.bundle import Bundle
 from kubegate.render.haproxy import ADMIN_SOCKET, CONFIG_FILE, render
 from kubegate.runtime.binary import find
@@ -40,9 +40,10 @@ def plan(
     max_connections: int = 2000,
 ) -> Plan:
     """A plan of one gate named `gate` in front of the cluster `test`."""
-    backend = Backend("test", servers, tls, verification if tls else None)
-    front = Frontend("gate", Endpoint(listen, free_port(listen)), backend, None if passthrough else gate_pem())
-    return Plan((front,), max_connections)
+    backend = Backend("test", servers, tls, verification if tls else None, opened=not passthrough)
+    shown = () if passthrough else (Shown("test", gate_pem()),)
+    front = Frontend("gate", Endpoint(listen, free_port(listen)), backend.name, shown, sole=True)
+    return Plan((front,), (backend,), Process(max_connections))
 
 
 class Gate:

@@ -7,7 +7,7 @@ In a file the keys are in camelCase. What can be said about one value alone is c
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -15,8 +15,8 @@ from pydantic.alias_generators import to_camel
 from kubegate.model.address import Endpoint
 from kubegate.model.values import Dial, Duration, FileName, Host, Listen, Name, Network
 
-API_VERSION = "kubegate.dev/v1alpha1"
-KIND = "Gate"
+API_VERSION: Final = "kubegate.dev/v1alpha1"
+KIND: Final = "Gate"
 
 
 class _Declared(BaseModel):

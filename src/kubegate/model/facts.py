@@ -1,7 +1,10 @@
 """Facts: what was found out about the world that a declaration alone cannot say. Gathered by the runtime, pure values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from kubegate.model.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,20 @@ class FrontCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that the planner needs besides the declaration."""
+class ClusterFacts:
+    """What was found out about one cluster: its API servers, and the certificate that the gate shows for it.
+
+    `front` is None where TLS is passed through. `problems` say what is wrong with it at this moment.
+    """
 
     upstream: UpstreamFacts
     front: FrontCertificate | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the planner needs besides the declaration, by the names of clusters."""
+
+    clusters: Mapping[str, ClusterFacts]
     max_connections: int

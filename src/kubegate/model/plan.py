@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from kubegate.model.address import Endpoint
 from kubegate.model.problem import Problem
 
+_SECOND, _MINUTE, _DAY = 1000, 60_000, 86_400_000
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -13,29 +15,105 @@ class Verification:
     `send_sni` says whether the name is also sent as SNI: only where clients of the declared server would send it.
     """
 
-    ca_pem: bytes
+    ca_pem: bytes = field(repr=False)
     name: str
     send_sni: bool
 
 
 @dataclass(frozen=True, slots=True)
+class Health:
+    """Health checks: milliseconds between two of one server, and how many in a row take it in or out."""
+
+    interval: int = 3 * _SECOND
+    rise: int = 2
+    fall: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Milliseconds: for a connection, for the answer to a request, for the silence of a stream."""
+
+    connect: int = 10 * _SECOND
+    request: int = 5 * _MINUTE
+    stream: int = 7 * _DAY
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
-    """One cluster's API servers, balanced, with health checks. `verification` is None only where it was switched off."""
+    """One cluster's API servers, balanced, with health checks; or a place that waits for a cluster (`cluster` None).
+
+    `verification` is None only where it was switched off, or where there is no server. `opened` says that the gate opens TLS and
+    sees HTTP. `allow` are the source ranges that may come here, None for everybody; the limits are None where there is none.
+    """
 
     name: str
     servers: tuple[Endpoint, ...]
     tls: bool
     verification: Verification | None
+    opened: bool = True
+    cluster: str | None = None
+    balance: str = "leastconn"
+    health: Health = Health()
+    timeouts: Timeouts = Timeouts()
+    allow: tuple[str, ...] | None = None
+    max_carried: int | None = None
+    requests_per_second: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A certificate (key and chain in one PEM) that a listener shows for these host names; `name` is that of its cluster."""
+
+    name: str
+    pem: bytes = field(repr=False)
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A host name, as SNI and `Host` give it in normal form, and the backend that it leads to."""
+
+    host: str
+    backend: str
+    opened: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Frontend:
-    """One listener. `certificate_pem` (key and chain) is None where TLS is passed through unopened."""
+    """One listener.
+
+    A `sole` one leads everybody to `default`, whatever name they ask for. Another one leads by `routes`, and those that give no
+    name to `default`, if there is one. The first of `certificates` is shown to those who ask for no name that is known; there is
+    none where TLS is only passed through. `proxy_from` are the ranges that must speak the PROXY protocol, None if nobody may.
+    """
 
     name: str
     listen: Endpoint
-    backend: Backend
-    certificate_pem: bytes | None = field(repr=False)
+    default: str | None
+    certificates: tuple[Shown, ...] = ()
+    routes: tuple[Route, ...] = ()
+    sole: bool = False
+    proxy_from: tuple[str, ...] | None = None
+
+    @property
+    def opens(self) -> bool:
+        """Whether TLS is opened here for some cluster."""
+        return bool(self.certificates)
+
+    @property
+    def passes(self) -> bool:
+        """Whether TLS is passed through here for some cluster: then names are read before it is opened, at the cost of a hop."""
+        return any(not route.opened for route in self.routes) or not self.certificates
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The HAProxy process: threads, client connections at one time; whether it logs each request; where its metrics are read."""
+
+    max_connections: int
+    threads: int = 1
+    access_log: bool = False
+    metrics: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +121,13 @@ class Plan:
     """The whole gate; `warnings` is what is not secure about it."""
 
     frontends: tuple[Frontend, ...]
-    max_connections: int
+    backends: tuple[Backend, ...]
+    process: Process
     warnings: tuple[Problem, ...] = ()
+
+    def backend(self, name: str) -> Backend:
+        """The backend of this name. Raises KeyError."""
+        for one in self.backends:
+            if one.name == name:
+                return one
+        raise KeyError(name)

@@ -1,38 +1,138 @@
 """From a declaration and facts to a plan, or to every problem that stands in the way. Pure."""
 
 import re
+from datetime import timedelta
 
 from kubegate.model.address import Endpoint, is_address
-from kubegate.model.config import Config, Mode
-from kubegate.model.facts import Facts, ServerFact, UpstreamFacts
-from kubegate.model.plan import Backend, Frontend, Plan, Verification
+from kubegate.model.config import ClusterConfig, Config, ListenerConfig, Mode
+from kubegate.model.facts import ClusterFacts, Facts, ServerFact, UpstreamFacts
+from kubegate.model.places import assign
+from kubegate.model.plan import Backend, Frontend, Health, Plan, Process, Route, Shown, Timeouts, Verification
 from kubegate.model.problem import InvalidInput, Problem
 
 # The one family of names that API server certificates carry and that no kubelet can ask for as its node's name.
 _API_NAME = "kubernetes.default.svc"
+# A health check is a TLS handshake, which costs HAProxy about this many milliseconds; all together may take this part of a core.
+_CHECK_MILLISECONDS = 1.1
+_CHECK_SHARE = 0.05
 
 
-def plan(config: Config, facts: Facts) -> Plan:
-    """The plan of one declared gate. Raises InvalidInput if an API server cannot be verified by CA and name."""
-    upstream = facts.upstream
-    if problems := upstream_problems(upstream):
+def plan_sole(config: Config, facts: Facts) -> Plan:
+    """The plan of one cluster behind one listener, which leads everybody there whatever name they ask for.
+
+    Raises InvalidInput if its API servers cannot be verified by CA and name.
+    """
+    [cluster], [listener] = config.clusters, config.listeners
+    found = facts.clusters[cluster.name]
+    if problems := upstream_problems(found.upstream):
         raise InvalidInput(problems)
-    backend = Backend(
-        name=backend_name(upstream.context),
-        servers=tuple(Endpoint(server.address, server.port) for server in upstream.servers),
+    backend = _backend(cluster, found, backend_name(found.upstream.context), stretch=1)
+    shown = tuple(Shown(cluster.name, pem) for pem in _certificate(cluster, found))
+    front = Frontend(listener.name, listener.address, backend.name, shown, sole=True)
+    return Plan((front,), (backend,), _process(config, facts))
+
+
+def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
+    """The plan of a declared gate. A cluster whose API servers cannot be verified at this moment has no servers in it.
+
+    `running` is the plan whose places clusters keep, and whose free places new ones take; without it, or where these do not
+    suffice, each cluster has a place named after itself.
+    """
+    places = assign([cluster.name for cluster in config.clusters], running, config.data_plane.spare_clusters)
+    servers = sum(len(facts.clusters[cluster.name].upstream.servers) for cluster in config.clusters)
+    stretch = _stretch(servers, running, config)
+    backends = []
+    for place in places:
+        cluster = config.cluster(place.cluster) if place.cluster else None
+        if cluster is not None:
+            backends.append(_backend(cluster, facts.clusters[cluster.name], place.backend, stretch))
+        else:
+            backends.append(place.vacant())
+    at = {backend.cluster: backend.name for backend in backends if backend.cluster}
+    fronts = tuple(_frontend(config, listener, facts, at) for listener in config.listeners)
+    return Plan(fronts, tuple(backends), _process(config, facts))
+
+
+def _backend(cluster: ClusterConfig, found: ClusterFacts, name: str, stretch: int) -> Backend:
+    upstream = found.upstream
+    usable = not upstream.tls or upstream.ca_pem is None or verified_name(upstream) is not None
+    servers = tuple(Endpoint(server.address, server.port) for server in upstream.servers) if usable else ()
+    return Backend(
+        name=name,
+        servers=servers,
         tls=upstream.tls,
-        verification=_verification(upstream),
+        verification=_verification(upstream) if servers else None,
+        opened=cluster.mode is Mode.TERMINATE,
+        cluster=cluster.name,
+        balance=str(cluster.balance),
+        health=Health(_milliseconds(cluster.health.interval) * stretch, cluster.health.rise, cluster.health.fall),
+        timeouts=Timeouts(
+            _milliseconds(cluster.timeouts.connect),
+            _milliseconds(cluster.timeouts.request),
+            _milliseconds(cluster.timeouts.stream),
+        ),
+        allow=tuple(str(network) for network in cluster.allow) or None,
+        max_carried=cluster.limits.connections,
+        requests_per_second=cluster.limits.requests_per_second,
     )
-    front = Frontend("gate", config.listen, backend, _certificate(config, facts))
-    return Plan((front,), facts.max_connections)
 
 
-def _certificate(config: Config, facts: Facts) -> bytes | None:
-    if config.cluster.mode is Mode.PASSTHROUGH:
-        return None
-    if facts.front is None:
+def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[str, str]) -> Frontend:
+    clusters = config.reached_at(listener)
+    opened = [cluster for cluster in clusters if cluster.mode is Mode.TERMINATE]
+    # The default cluster's certificate is shown to those who ask for no name.
+    first = sorted(opened, key=lambda cluster: cluster.name != listener.default_cluster)[:1]
+    shown = [Shown(one.name, pem, one.hosts) for one in opened for pem in _certificate(one, facts.clusters[one.name])]
+    default = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
+    return Frontend(
+        name=listener.name,
+        listen=listener.address,
+        default=at[listener.default_cluster] if listener.default_cluster else None,
+        certificates=(*default, *shown),
+        routes=tuple(Route(host, at[one.name], one.mode is Mode.TERMINATE) for one in clusters for host in one.hosts),
+        proxy_from=tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None,
+    )
+
+
+def _certificate(cluster: ClusterConfig, found: ClusterFacts) -> list[bytes]:
+    if cluster.mode is Mode.PASSTHROUGH:
+        return []
+    if found.front is None:
         raise ValueError("a gate that opens TLS needs a certificate")
-    return facts.front.pem
+    return [found.front.pem]
+
+
+def _process(config: Config, facts: Facts) -> Process:
+    declared = config.data_plane
+    return Process(
+        max_connections=declared.max_connections or facts.max_connections,
+        threads=declared.threads,
+        access_log=config.access_log is not None,
+        metrics=config.metrics.address if config.metrics else None,
+    )
+
+
+def _stretch(servers: int, running: Plan | None, config: Config) -> int:
+    """By how much health checks are stretched: a power of two, and the running one as long as it is nearly right."""
+    shortest = min(_milliseconds(cluster.health.interval) for cluster in config.clusters)
+    needed = servers * _CHECK_MILLISECONDS / _CHECK_SHARE / shortest
+    wanted = 1
+    while wanted < needed:
+        wanted *= 2
+    now = _running_stretch(running, config)
+    return now if now is not None and now / 2 <= wanted <= now * 2 and needed <= now * 1.5 else wanted
+
+
+def _running_stretch(running: Plan | None, config: Config) -> int | None:
+    for backend in running.backends if running else ():
+        cluster = config.cluster(backend.cluster) if backend.cluster else None
+        if cluster is not None:
+            return max(1, backend.health.interval // _milliseconds(cluster.health.interval))
+    return None
+
+
+def _milliseconds(span: timedelta) -> int:
+    return round(span.total_seconds() * 1000)
 
 
 def upstream_problems(upstream: UpstreamFacts) -> list[Problem]:

@@ -80,7 +80,7 @@ async def _ask_version(prepared: Prepared, access: ClientAccess) -> tuple[int, s
 def _verified_name(prepared: Prepared, host: str) -> str:
     if prepared.front is not None:
         return prepared.front.name_for(host) or host
-    verification = prepared.plan.frontends[0].backend.verification
+    verification = prepared.plan.backends[0].verification
     return verification.name if verification else host
 
 

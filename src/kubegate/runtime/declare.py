@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kubegate.model.address import Endpoint, normal_name, parse_listen
-from kubegate.model.config import ClusterConfig, Config, FrontFiles, Mode, UpstreamConfig
+from kubegate.model.config import ClusterConfig, Config, FrontFiles, ListenerConfig, Mode, UpstreamConfig, Verify
 from kubegate.model.problem import Problem
 
 _T = TypeVar("_T")
@@ -63,6 +63,20 @@ class Declared:
     config: Config
     account: Account | None
 
+    @property
+    def cluster(self) -> ClusterConfig:
+        """The cluster that is exposed."""
+        return self.config.clusters[0]
+
+    @property
+    def listen(self) -> Endpoint:
+        """Where the gate listens."""
+        return self.config.listeners[0].address
+
+    def at(self, listen: Endpoint) -> "Declared":
+        """The same declaration for another address."""
+        return Declared(Config(listeners=(ListenerConfig(address=listen),), clusters=self.config.clusters), self.account)
+
 
 def declare(flags: Flags) -> tuple[Declared, list[Problem]]:
     """Read the flags. Where one is wrong a harmless value stands in, so that everything else can be looked at too."""
@@ -82,12 +96,12 @@ def declare(flags: Flags) -> tuple[Declared, list[Problem]]:
     problems += _combinations(flags)
     front = FrontFiles(cert=flags.cert, key=flags.key) if flags.cert and flags.key else None
     cluster = ClusterConfig(
-        upstream=UpstreamConfig(kubeconfig=flags.kubeconfig, context=flags.context, insecure=flags.insecure_upstream),
+        upstream=UpstreamConfig(kubeconfig=flags.kubeconfig, context=flags.context, verification=Verify.NONE if flags.insecure_upstream else Verify.REQUIRED),
         hosts=tuple(dict.fromkeys(host for host in hosts if host)),
         mode=Mode.PASSTHROUGH if flags.passthrough else Mode.TERMINATE,
-        front=front,
+        certificate=front,
     )
-    return Declared(Config(listen=listen, cluster=cluster), account), problems
+    return Declared(Config(listeners=(ListenerConfig(address=listen),), clusters=(cluster,)), account), problems
 
 
 def _combinations(flags: Flags) -> list[Problem]:

@@ -109,12 +109,12 @@ async def _token(prepared: Prepared) -> GrantedToken | None:
 
 
 def _status(prepared: Prepared, access: ClientAccess, token: GrantedToken | None, version: str | None) -> Status:
-    backend = prepared.plan.frontends[0].backend
+    backend = prepared.plan.backends[0]
     account = prepared.declared.account
     return Status(
         url=access.url,
         listen=str(prepared.listen),
-        mode=prepared.declared.config.cluster.mode,
+        mode=prepared.declared.cluster.mode,
         reach=prepared.reach,
         upstream=UpstreamStatus(
             context=prepared.context.name,

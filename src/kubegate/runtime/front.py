@@ -56,17 +56,17 @@ def names_in_play(cluster: ClusterConfig, listen: Endpoint, reach: Sequence[Reac
 
 def given_front(cluster: ClusterConfig, host: str) -> Front | None:
     """The operator's certificate, None if none was given. Raises InvalidInput if clients that dial `host` could not verify it."""
-    if cluster.front is None:
+    if cluster.certificate is None:
         return None
-    certificate, warnings = load_given(cluster.front.cert, cluster.front.key, cluster.hosts or [host], datetime.now(UTC))
-    file = cluster.front.cert.absolute() if certificate.client_ca_pem is not None else None
+    certificate, warnings = load_given(cluster.certificate.cert, cluster.certificate.key, cluster.hosts or [host], datetime.now(UTC))
+    file = cluster.certificate.cert.absolute() if certificate.client_ca_pem is not None else None
     front = Front(certificate, file, newly_made=False, warnings=tuple(warnings))
     if front.name_for(host) is None:
         message = (
             f"the certificate is only for {', '.join(certificate.names) or 'no name at all'}, and clients would ask for {host}"
         )
         hint = "name the gate by one of its names: --host NAME"
-        raise InvalidInput([Problem(f"--cert {cluster.front.cert}", "front.cert.no-name", message, hint)])
+        raise InvalidInput([Problem(f"--cert {cluster.certificate.cert}", "front.cert.no-name", message, hint)])
     return front
 
 

@@ -1,7 +1,7 @@
 """From flags to everything that a gate needs before it starts: every problem at once, and nothing changed until there is none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from kubegate.cluster.context import Context
@@ -9,9 +9,9 @@ from kubegate.cluster.kubeconfig import load
 from kubegate.cluster.login import Login, log_in
 from kubegate.model.address import Endpoint
 from kubegate.model.config import Mode
-from kubegate.model.facts import Facts, UpstreamFacts
+from kubegate.model.facts import ClusterFacts, Facts, UpstreamFacts
 from kubegate.model.plan import Plan
-from kubegate.model.planner import plan, upstream_problems
+from kubegate.model.planner import plan_sole, upstream_problems
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.model.status import Reach
 from kubegate.runtime import gather
@@ -53,17 +53,17 @@ class Prepared:
     @property
     def listen(self) -> Endpoint:
         """Where the gate listens."""
-        return self.declared.config.listen
+        return self.declared.listen
 
     @property
     def opened(self) -> bool:
         """Whether the gate opens TLS."""
-        return self.declared.config.cluster.mode is Mode.TERMINATE
+        return self.declared.cluster.mode is Mode.TERMINATE
 
     @property
     def client_host(self) -> str:
         """The host in the URL that clients are told."""
-        return client_host(self.declared.config.cluster, self.listen, self.reach)
+        return client_host(self.declared.cluster, self.listen, self.reach)
 
 
 async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
@@ -75,7 +75,7 @@ async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
     findings = Findings(problems)
     context, upstream = await _upstream(declared, environ, findings)
     declared, store = _listen(declared, environ, findings)
-    reach = reachable(declared.config.listen)
+    reach = reachable(declared.listen)
     front = _given_front(declared, reach, findings)
     _state_folder(declared, environ, findings)
     out_target = _out_target(flags, context, findings)
@@ -88,14 +88,15 @@ async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
     store.acquire()
     try:
         front = front or _own_front(declared, reach, environ, findings)
-        planned = plan(declared.config, Facts(upstream, front.certificate if front else None, gather.most_connections()))
+        found = ClusterFacts(upstream, front.certificate if front else None)
+        planned = plan_sole(declared.config, Facts({declared.cluster.name: found}, gather.most_connections()))
     except BaseException:
         store.release()
         raise
     warnings = (
-        *gather.mode_warnings(declared.config.cluster, context, has_account=declared.account is not None),
+        *gather.mode_warnings(declared.cluster, context, has_account=declared.account is not None),
         *gather.dead_servers(upstream),
-        *open_to_others(declared.config.listen, reach),
+        *open_to_others(declared.listen, reach),
         *(front.warnings if front else ()),
     )
     return Prepared(
@@ -117,7 +118,7 @@ async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
 async def _upstream(
     declared: Declared, environ: Mapping[str, str], findings: Findings
 ) -> tuple[Context | None, UpstreamFacts | None]:
-    cluster = declared.config.cluster
+    cluster = declared.cluster
     context: Context | None = None
     upstream: UpstreamFacts | None = None
     with findings.also("the kubeconfig", "kubeconfig"):
@@ -134,14 +135,14 @@ async def _upstream(
 
 def _listen(declared: Declared, environ: Mapping[str, str], findings: Findings) -> tuple[Declared, Store | None]:
     """The declaration with its port settled, and the working folder of a gate that listens there."""
-    listen = declared.config.listen
+    listen = declared.listen
     is_wrong = any(problem.where == "--listen" for problem in findings.problems)
     try:
         listen = settle_port(listen)
     except OSError as error:
         findings.problems.append(unusable(listen, reason(error)))
         is_wrong = True
-    declared = replace(declared, config=declared.config.model_copy(update={"listen": listen}))
+    declared = declared.at(listen)
     store: Store | None = None
     with findings.also("the runtime folder", "folder.runtime", _RUNTIME_HINT):
         store = Store(runtime_folder(environ) / store_name(listen))
@@ -154,15 +155,15 @@ def _listen(declared: Declared, environ: Mapping[str, str], findings: Findings) 
 
 
 def _given_front(declared: Declared, reach: tuple[Reach, ...], findings: Findings) -> Front | None:
-    cluster, listen = declared.config.cluster, declared.config.listen
+    cluster, listen = declared.cluster, declared.listen
     with findings.also("--cert", "front"):
         return given_front(cluster, client_host(cluster, listen, reach))
     return None
 
 
 def _state_folder(declared: Declared, environ: Mapping[str, str], findings: Findings) -> None:
-    cluster = declared.config.cluster
-    if cluster.front is not None or cluster.mode is Mode.PASSTHROUGH:
+    cluster = declared.cluster
+    if cluster.certificate is not None or cluster.mode is Mode.PASSTHROUGH:
         return
     with findings.also("the state folder", "folder.state", _STATE_HINT):
         folder = state_folder(environ)
@@ -171,7 +172,7 @@ def _state_folder(declared: Declared, environ: Mapping[str, str], findings: Find
 
 
 def _own_front(declared: Declared, reach: tuple[Reach, ...], environ: Mapping[str, str], findings: Findings) -> Front | None:
-    cluster, listen = declared.config.cluster, declared.config.listen
+    cluster, listen = declared.cluster, declared.listen
     front: Front | None = None
     with findings.also("the state folder", "folder.state", _STATE_HINT):
         if cluster.mode is Mode.TERMINATE:

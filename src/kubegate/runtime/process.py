@@ -31,7 +31,7 @@ _RETIRE_SECONDS = 5.0
 _RESTART_DELAYS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _STEADY_SECONDS = 10.0
 _SERVER_NEWS = re.compile(
-    r"Server (?P<backend>\S+)/(?P<server>\S+) is (?P<state>UP|DOWN)(?P<tracked> via)?"
+    r"Server (?P<backend>\S+)/(?P<server>\S+?)(?:_[0-9a-f]{8})? is (?P<state>UP|DOWN)(?P<tracked> via)?"
     r"(?:/[^,]*)?(?:, reason: (?P<reason>[^,]*))?(?:, code: (?P<code>\d+))?(?:, (?:info|check): \"(?P<info>[^\"]*)\")?"
 )
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)

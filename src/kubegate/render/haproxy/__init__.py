@@ -2,18 +2,32 @@
 
 from kubegate.model.plan import Plan
 from kubegate.render.bundle import Bundle
-from kubegate.render.haproxy import backend, defaults, frontend, global_
+from kubegate.render.haproxy import backend, defaults, frontend, global_, metrics
+from kubegate.render.haproxy.draft import Draft
+from kubegate.render.haproxy.shape import CONFIG_FILE, Shape
 
-CONFIG_FILE = "haproxy.cfg"
+__all__ = ["ADMIN_SOCKET", "CONFIG_FILE", "Shape", "render", "shape"]
+
 ADMIN_SOCKET = "admin.sock"
 
 
-def render(plan: Plan) -> Bundle:
-    """The files of one generation: `haproxy.cfg` and what it names, relative to the folder HAProxy is started in."""
-    files: dict[str, bytes] = {}
-    sections = [global_.render(plan, ADMIN_SOCKET), defaults.render()]
+def render(plan: Plan, sockets: str = "") -> Bundle:
+    """The files of one generation: `haproxy.cfg` and what it names, relative to the folder HAProxy is started in.
+
+    `sockets` is the folder of HAProxy's own sockets, ending in a slash; empty for the generation's folder.
+    """
+    return shape(plan, sockets).bundle()
+
+
+def shape(plan: Plan, sockets: str = "") -> Shape:
+    """The same, taken apart."""
+    draft = Draft()
+    draft.section("global", global_.lines(plan.process, f"{sockets}{ADMIN_SOCKET}"))
+    draft.section("defaults", defaults.lines())
     for front in plan.frontends:
-        sections.append(frontend.render(front, files))
-        sections.append(backend.render(front.backend, opened=front.certificate_pem is not None, files=files))
-    files[CONFIG_FILE] = ("\n\n".join(sections) + "\n").encode()
-    return Bundle(files)
+        frontend.draw(front, draft, sockets, log=plan.process.access_log)
+    for one in plan.backends:
+        backend.draw(one, draft)
+    if plan.process.metrics is not None:
+        metrics.draw(plan.process.metrics, draft, sockets)
+    return draft.shape()

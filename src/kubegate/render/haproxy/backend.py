@@ -3,114 +3,149 @@
 The upstream protocol is HTTP/1.1 throughout: with pooled HTTP/2 one reader that stalls would block its whole cluster.
 """
 
+import hashlib
+
 from kubegate.model.address import Endpoint
 from kubegate.model.plan import Backend
-from kubegate.render.haproxy.global_ import STREAM_TIMEOUT
-from kubegate.render.haproxy.text import quote, section
+from kubegate.render.haproxy import limits
+from kubegate.render.haproxy.draft import Draft
+from kubegate.render.haproxy.shape import Server
+from kubegate.render.haproxy.text import milliseconds, quote
 
 # GETs with these in their path may run something in a pod; a percent sign may hide them.
 _NOT_REPEATABLE = "/exec /attach /portforward /proxy %"
+# A server that comes back takes its share step by step (configuration manual 5.2, `slowstart`).
+_GRADUALLY = "slowstart 10s"
 
-_HEALTH_CHECK = [
+_HEALTH_CHECK = (
     "option httpchk",
     "http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host kubegate-health-check hdr Connection close",
     "http-check expect status 200,401,403",
-]
+)
 
 
-def stream_name(backend: Backend) -> str:
-    """The name of the backend that carries the cluster's streams."""
-    return f"{backend.name}-stream"
+def stream_name(backend: str) -> str:
+    """The name of the backend that carries a cluster's streams."""
+    return f"{backend}:stream"
 
 
-def render(backend: Backend, *, opened: bool, files: dict[str, bytes]) -> str:
-    """The sections; puts the CA file that they name into `files`. `opened` says that the gate sees HTTP."""
-    ca_file = f"{backend.name}-ca.pem"
-    if backend.verification:
-        files[ca_file] = backend.verification.ca_pem
-    if not opened:
-        return _passed_through(backend, ca_file)
-    return _plain(backend, ca_file) + "\n\n" + _stream(backend, ca_file)
+def names(backend: Backend) -> tuple[str, ...]:
+    """The sections of a backend."""
+    return (backend.name, stream_name(backend.name)) if backend.opened else (backend.name,)
 
 
-def _plain(backend: Backend, ca_file: str) -> str:
+def server_address(name: str) -> str:
+    """The address in a server's name, for messages."""
+    return name.rpartition("_")[0] or name
+
+
+def draw(backend: Backend, draft: Draft) -> None:
+    """The sections of one backend, its servers, and the files that they name."""
+    if backend.opened:
+        _plain(backend, draft)
+        _stream(backend, draft)
+    else:
+        _passed_through(backend, draft)
+
+
+def _plain(backend: Backend, draft: Draft) -> None:
     # Where a pooled connection breaks under a write, HAProxy does not repeat it, but it gives no answer either (see `_stream`).
     # Connections of their own would cost writes a TLS handshake each.
-    check = f"check inter 3s fall 2 rise 2 fastinter 1s {_check_tls(backend)}".rstrip()
-    return section(
-        f"backend {backend.name}",
-        [
-            "balance leastconn",
-            *_HEALTH_CHECK,
-            "http-reuse always",
-            "retries 2",
-            "option redispatch 1",
-            "retry-on conn-failure empty-response",
-            f"http-request disable-l7-retry unless {{ method GET HEAD }} !{{ path -m sub {_NOT_REPEATABLE} }}",
-            *(f"{_server(at)} {_tls(backend, ca_file)} {check}" for at in backend.servers),
-        ],
-    )
+    lines = [
+        f"balance {backend.balance}",
+        *_HEALTH_CHECK,
+        f"default-server {_checks(backend)}",
+        *limits.table(backend),
+        "http-reuse always",
+        "retries 2",
+        "option redispatch 1",
+        "retry-on conn-failure empty-response",
+        f"timeout connect {milliseconds(backend.timeouts.connect)}",
+        f"timeout server {milliseconds(backend.timeouts.request)}",
+        *limits.rules(backend, draft),
+        f"http-request disable-l7-retry unless {{ method GET HEAD }} !{{ path -m sub {_NOT_REPEATABLE} }}",
+    ]
+    draft.section(f"backend {backend.name}", lines, backend=backend.name)
+    for at in backend.servers:
+        name, fixed = _server(backend, at, draft)
+        draft.server(backend.name, name, Server(f"{at} {fixed}{_check_sni(backend)}".rstrip(), _checks(backend)))
 
 
-def _stream(backend: Backend, ca_file: str) -> str:
+def _stream(backend: Backend, draft: Draft) -> None:
     # A stream may run something. If a connection breaks that was used before, HAProxy answers nothing at all, which clients take
     # for leave to repeat (REFUSED_STREAM in HTTP/2). So each stream has a new connection, and leaves it to nobody.
-    return section(
-        f"backend {stream_name(backend)}",
-        [
-            "balance leastconn",
-            "option http-no-delay",
-            # Without it a watch whose client has left stays open at the API server until there is something to write.
-            "option abortonclose",
-            "option http-server-close",
-            "retries 2",
-            "option redispatch 1",
-            f"timeout server {STREAM_TIMEOUT}",
-            *(f"{_server(at)} {_tls(backend, ca_file)} track {backend.name}/{_server_name(at)}" for at in backend.servers),
-        ],
-    )
+    section = stream_name(backend.name)
+    lines = [
+        f"balance {backend.balance}",
+        "option http-no-delay",
+        # Without it a watch whose client has left stays open at the API server until there is something to write.
+        "option abortonclose",
+        "option http-server-close",
+        "retries 2",
+        "option redispatch 1",
+        f"timeout connect {milliseconds(backend.timeouts.connect)}",
+        f"timeout server {milliseconds(backend.timeouts.stream)}",
+        f"timeout tunnel {milliseconds(backend.timeouts.stream)}",
+        *limits.rules(backend, draft),
+    ]
+    draft.section(f"backend {section}", lines, backend=section)
+    for at in backend.servers:
+        name, fixed = _server(backend, at, draft)
+        draft.server(section, name, Server(f"{at} {fixed} track {backend.name}/{name}"))
 
 
-def _passed_through(backend: Backend, ca_file: str) -> str:
-    check = f"check inter 3s fall 2 rise 2 fastinter 1s check-ssl {_verified(backend, ca_file)} {_check_tls(backend)}"
-    return section(
-        f"backend {backend.name}",
-        [
-            "mode tcp",
-            "balance leastconn",
-            *_HEALTH_CHECK,
-            "retries 2",
-            "option redispatch 1",
-            "timeout server-fin 1h",
-            *(f"{_server(at)} {check}" for at in backend.servers),
-        ],
-    )
+def _passed_through(backend: Backend, draft: Draft) -> None:
+    lines = [
+        "mode tcp",
+        f"balance {backend.balance}",
+        *_HEALTH_CHECK,
+        f"default-server {_checks(backend)}",
+        "retries 2",
+        "option redispatch 1",
+        f"timeout connect {milliseconds(backend.timeouts.connect)}",
+        f"timeout tunnel {milliseconds(backend.timeouts.stream)}",
+        "timeout server-fin 1h",
+        *limits.connection_rules(backend, draft),
+    ]
+    draft.section(f"backend {backend.name}", lines, backend=backend.name)
+    for at in backend.servers:
+        name, _ = _server(backend, at, draft)
+        check = f"{at} check-ssl {_verified(backend, draft)}{_check_sni(backend)}"
+        draft.server(backend.name, name, Server(check, _checks(backend)))
 
 
-def _server_name(at: Endpoint) -> str:
-    # The address itself, so that every message of HAProxy says which server it means; brackets are not allowed in names.
-    return f"{at.host}:{at.port}"
+def _server(backend: Backend, at: Endpoint, draft: Draft) -> tuple[str, str]:
+    """The name of a server and its TLS: the name says all of it, so that a server with another CA is another server."""
+    tls = _tls(backend, draft)
+    digest = hashlib.sha256(f"{tls} {backend.opened}".encode()).hexdigest()[:8]
+    # The address comes first, so that every message of HAProxy says which server it means; brackets are not allowed in names.
+    return f"{at.host}:{at.port}_{digest}", tls
 
 
-def _server(at: Endpoint) -> str:
-    return f"server {_server_name(at)} {at}"
-
-
-def _tls(backend: Backend, ca_file: str) -> str:
+def _tls(backend: Backend, draft: Draft) -> str:
     if not backend.tls:
         return ""
     sni = f" sni str({quote(backend.verification.name)})" if backend.verification and backend.verification.send_sni else ""
-    return f"ssl alpn http/1.1 {_verified(backend, ca_file)}{sni}"
+    return f"ssl alpn http/1.1 {_verified(backend, draft)}{sni}"
 
 
-def _verified(backend: Backend, ca_file: str) -> str:
+def _verified(backend: Backend, draft: Draft) -> str:
     if backend.verification is None:
         return "verify none"
     # `verifyhost` also rules where no SNI is sent, and in health checks (configuration manual 5.2).
+    ca_file = draft.authority(backend.verification.ca_pem)
     return f"verify required ca-file {ca_file} verifyhost {quote(backend.verification.name)}"
 
 
-def _check_tls(backend: Backend) -> str:
+def _checks(backend: Backend) -> str:
+    health = backend.health
+    fast = milliseconds(min(health.interval, max(1000, health.interval // 3)))
+    return (
+        f"check inter {milliseconds(health.interval)} fall {health.fall} rise {health.rise} fastinter {fast} {_GRADUALLY}"
+    )
+
+
+def _check_sni(backend: Backend) -> str:
     if not backend.verification or not backend.verification.send_sni:
         return ""
-    return f"check-sni {quote(backend.verification.name)}"
+    return f" check-sni {quote(backend.verification.name)}"

@@ -1,7 +1,6 @@
 """The `global` section: process limits, TLS floor, and the socket of the Runtime API."""
 
-from kubegate.model.plan import Plan
-from kubegate.render.haproxy.text import section
+from kubegate.model.plan import Process
 
 # One buffer must hold a request line with a long exec command and 32 KB of headers.
 BUFFER_BYTES = 65536
@@ -14,24 +13,21 @@ _CIPHERS = ":".join(
 )
 
 
-def render(plan: Plan, admin_socket: str) -> str:
-    """The section; `admin_socket` is relative to the generation's folder."""
-    return section(
-        "global",
-        [
-            "nbthread 1",
-            f"maxconn {plan.max_connections}",
-            f"hard-stop-after {STREAM_TIMEOUT}",
-            f"stats socket unix@{admin_socket} mode 600 level admin",
-            f"tune.bufsize {BUFFER_BYTES}",
-            "tune.http.maxhdr 512",
-            "tune.h2.fe.max-concurrent-streams 250",
-            # Together these end a connection that floods resets or malformed frames (CVE-2023-44487 and its kind).
-            "tune.h2.fe.max-total-streams 10000",
-            "tune.h2.fe.glitches-threshold 1000",
-            "ssl-server-verify required",
-            "ssl-default-bind-options ssl-min-ver TLSv1.2",
-            f"ssl-default-bind-ciphers {_CIPHERS}",
-            "ssl-default-server-options ssl-min-ver TLSv1.2",
-        ],
-    )
+def lines(process: Process, admin_socket: str) -> list[str]:
+    """The section; `admin_socket` is relative to the generation's folder, or absolute."""
+    return [
+        f"nbthread {process.threads}",
+        f"maxconn {process.max_connections}",
+        f"hard-stop-after {STREAM_TIMEOUT}",
+        f"stats socket unix@{admin_socket} mode 600 level admin",
+        f"tune.bufsize {BUFFER_BYTES}",
+        "tune.http.maxhdr 512",
+        "tune.h2.fe.max-concurrent-streams 250",
+        # Together these end a connection that floods resets or malformed frames (CVE-2023-44487 and its kind).
+        "tune.h2.fe.max-total-streams 10000",
+        "tune.h2.fe.glitches-threshold 1000",
+        "ssl-server-verify required",
+        "ssl-default-bind-options ssl-min-ver TLSv1.2",
+        f"ssl-default-bind-ciphers {_CIPHERS}",
+        "ssl-default-server-options ssl-min-ver TLSv1.2",
+    ]

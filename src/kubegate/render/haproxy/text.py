@@ -13,3 +13,11 @@ def quote(value: str) -> str:
 def section(head: str, lines: Iterable[str]) -> str:
     """A section: its head line and its indented keywords."""
     return "\n".join([head, *(f"  {line}" if line else "" for line in lines)])
+
+
+def milliseconds(number: int) -> str:
+    """A span in the largest unit that gives it exactly (configuration manual 2.5)."""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+        if number and number % size == 0:
+            return f"{number // size}{unit}"
+    return f"{number}ms"

@@ -1,0 +1,34 @@
+"""The access log: one line of JSON for each request, written by HAProxy itself to the file that is its standard output."""
+
+# Each field is valid JSON whatever a client sends: `json` escapes, and drops bytes that are not UTF-8 (configuration manual 7.3.1).
+# A hashed token is not in it, nor any other header than the user agent.
+_FIELDS = (
+    ("ts", '"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]"'),
+    ("source", '"%ci"'),
+    ("port", "%cp"),
+    ("listener", '"%f"'),
+    ("backend", '"%b"'),
+    ("server", '"%s"'),
+    ("method", '"%[var(txn.method),json(utf8ps)]"'),
+    ("uri", '"%[var(txn.uri),json(utf8ps)]"'),
+    ("agent", '"%[var(txn.agent),json(utf8ps)]"'),
+    ("status", "%ST"),
+    ("received", "%U"),
+    ("sent", "%B"),
+    ("ms", "%Ta"),
+    ("end", '"%ts"'),
+)
+_BROKEN = '{"ts":"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]","source":"%ci","port":%cp,"listener":"%f","error":"%[fc_err_str,json(utf8ps)]"}'
+
+
+def lines() -> list[str]:
+    """Lines of a frontend that sees HTTP; they stand before its guards, so that what is refused is written too."""
+    record = ",".join(f'"{name}":{value}' for name, value in _FIELDS)
+    return [
+        "log stdout len 4096 format raw local0 info",
+        f"log-format '{{{record}}}'",
+        f"error-log-format '{_BROKEN}'",
+        "http-request set-var(txn.method) method",
+        "http-request set-var(txn.uri) capture.req.uri",
+        "http-request set-var(txn.agent) req.fhdr(user-agent),bytes(0,256)",
+    ]
