@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from kubegate.model.plan import Shown
 from tests.support.gate import Gate, plan
 from tests.support.rawhttp import request
 from tests.support.tls import GATE_NAME, client_context, front_authority, gate_leaf, whole
@@ -22,7 +23,8 @@ def gate(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[Gate]:
     planned = plan(upstream.endpoint)
     if request.param == "rsa":
         pem = whole(gate_leaf(rsa.generate_private_key(65537, 2048)))
-        planned = dataclasses.replace(planned, frontends=(dataclasses.replace(planned.frontends[0], certificate_pem=pem),))
+        front = dataclasses.replace(planned.frontends[0], certificates=(Shown("test", pem),))
+        planned = dataclasses.replace(planned, frontends=(front,))
     with Gate(planned) as gate:
         yield gate
 

@@ -16,6 +16,7 @@ from kubegate.model.address import Endpoint
 from kubegate.model.plan import Backend, Frontend, Plan, Process, Shown, Verification
 from kubegate.render.bundle import Bundle
 from kubegate.render.haproxy import ADMIN_SOCKET, CONFIG_FILE, render
+from kubegate.render.haproxy.backend import server_address
 from kubegate.runtime.binary import find
 from kubegate.runtime.control import ask
 from kubegate.runtime.generation import Store
@@ -93,9 +94,9 @@ class Gate:
         return self.do(ask((self.store.current / ADMIN_SOCKET).resolve(), command))
 
     def stat(self, column: str, server: str) -> list[str]:
-        """One column of HAProxy's statistics, for the servers of this name in every backend."""
+        """One column of HAProxy's statistics, for the servers at this address in every backend."""
         lines = csv.DictReader(self.show("show stat").removeprefix("# ").splitlines())
-        return [line[column] for line in lines if line["svname"] == server]
+        return [line[column] for line in lines if server_address(line["svname"]) == server]
 
     def h1(self) -> rawhttp.Client:
         """A new connection that speaks HTTP/1."""

@@ -154,7 +154,9 @@ class DataPlaneConfig(_Declared):
 
     haproxy: FileName | None = Field(None, description="HAProxy to run. Default: the embedded one, or a newer one of the system.")
     threads: int = Field(1, ge=1, le=64, description="Threads. One costs least for each request; more carry more.")
-    max_connections: int | None = Field(None, ge=50, le=1_000_000, description="Client connections. Default: what the limit on files allows.")
+    max_connections: int | None = Field(
+        None, ge=50, le=1_000_000, description="Client connections. Default: what the limit on files allows."
+    )
     max_old_workers: int = Field(
         8, ge=1, le=100, description="Workers of earlier configurations that may live on with their streams."
     )

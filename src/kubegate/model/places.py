@@ -37,7 +37,5 @@ def assign(clusters: Sequence[str], running: Plan | None, spare: int) -> list[Pl
         free.sort(key=lambda name: not name.startswith("spare:"))
         if len(new) <= len(free):
             taken = dict(zip(free, new, strict=False))
-            return [
-                Place(one.name, one.cluster if one.cluster in held else taken.get(one.name), one) for one in running.backends
-            ]
+            return [Place(one.name, one.cluster if one.cluster in held else taken.get(one.name), one) for one in running.backends]
     return [Place(name, name) for name in clusters] + [Place(f"spare:{number}", None) for number in range(1, spare + 1)]

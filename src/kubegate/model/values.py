@@ -111,7 +111,9 @@ Network = Annotated[
     IpNetwork, BeforeValidator(parse_network), WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8", "2001:db8::/32"]})
 ]
 Dial = Annotated[
-    Endpoint, BeforeValidator(parse_dial), WithJsonSchema({"type": "string", "examples": ["10.0.0.1:6443", "api.example.com:443"]})
+    Endpoint,
+    BeforeValidator(parse_dial),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.1:6443", "api.example.com:443"]}),
 ]
 Listen = Annotated[
     Endpoint, BeforeValidator(_listen), WithJsonSchema({"type": "string", "examples": ["127.0.0.1:6443", "[::1]:6443"]})

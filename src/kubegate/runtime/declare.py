@@ -96,7 +96,11 @@ def declare(flags: Flags) -> tuple[Declared, list[Problem]]:
     problems += _combinations(flags)
     front = FrontFiles(cert=flags.cert, key=flags.key) if flags.cert and flags.key else None
     cluster = ClusterConfig(
-        upstream=UpstreamConfig(kubeconfig=flags.kubeconfig, context=flags.context, verification=Verify.NONE if flags.insecure_upstream else Verify.REQUIRED),
+        upstream=UpstreamConfig(
+            kubeconfig=flags.kubeconfig,
+            context=flags.context,
+            verification=Verify.NONE if flags.insecure_upstream else Verify.REQUIRED,
+        ),
         hosts=tuple(dict.fromkeys(host for host in hosts if host)),
         mode=Mode.PASSTHROUGH if flags.passthrough else Mode.TERMINATE,
         certificate=front,

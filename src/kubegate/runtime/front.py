@@ -58,7 +58,9 @@ def given_front(cluster: ClusterConfig, host: str) -> Front | None:
     """The operator's certificate, None if none was given. Raises InvalidInput if clients that dial `host` could not verify it."""
     if cluster.certificate is None:
         return None
-    certificate, warnings = load_given(cluster.certificate.cert, cluster.certificate.key, cluster.hosts or [host], datetime.now(UTC))
+    certificate, warnings = load_given(
+        cluster.certificate.cert, cluster.certificate.key, cluster.hosts or [host], datetime.now(UTC)
+    )
     file = cluster.certificate.cert.absolute() if certificate.client_ca_pem is not None else None
     front = Front(certificate, file, newly_made=False, warnings=tuple(warnings))
     if front.name_for(host) is None:

@@ -6,13 +6,14 @@ import re
 import pytest
 
 from kubegate.model.address import Endpoint
-from kubegate.model.plan import Backend, Frontend, Plan, Verification
+from kubegate.model.plan import Backend, Frontend, Plan, Process, Shown, Verification
 from kubegate.render.haproxy import CONFIG_FILE, render
 
 KEY = b"THE GATE'S KEY\n"
 SERVERS = (Endpoint("192.0.2.1", 6443), Endpoint("192.0.2.2", 6443))
 BACKEND = Backend("c1", SERVERS, tls=True, verification=Verification(b"CA\n", "api.example.com", send_sni=True))
-PLAN = Plan((Frontend("gate", Endpoint("127.0.0.1", 6443), BACKEND, KEY),), max_connections=1000)
+FRONT = Frontend("gate", Endpoint("127.0.0.1", 6443), "c1", (Shown("c1", KEY),), sole=True)
+PLAN = Plan((FRONT,), (BACKEND,), Process(max_connections=1000))
 
 
 def config(plan: Plan) -> str:
@@ -21,11 +22,11 @@ def config(plan: Plan) -> str:
 
 def with_backend(**changes: object) -> Plan:
     backend = dataclasses.replace(BACKEND, **changes)  # type: ignore[arg-type]
-    return dataclasses.replace(PLAN, frontends=(dataclasses.replace(PLAN.frontends[0], backend=backend),))
+    return dataclasses.replace(PLAN, backends=(backend,))
 
 
 def passed_through() -> Plan:
-    return dataclasses.replace(PLAN, frontends=(dataclasses.replace(PLAN.frontends[0], certificate_pem=None),))
+    return dataclasses.replace(with_backend(opened=False), frontends=(dataclasses.replace(FRONT, certificates=()),))
 
 
 def test_equal_plans_give_equal_bytes() -> None:
@@ -35,7 +36,7 @@ def test_equal_plans_give_equal_bytes() -> None:
 
 def test_another_plan_gives_other_bytes() -> None:
     others = [with_backend(servers=SERVERS[:1]), with_backend(tls=False, verification=None), passed_through()]
-    others += [with_backend(verification=None), dataclasses.replace(PLAN, max_connections=1001)]
+    others += [with_backend(verification=None), dataclasses.replace(PLAN, process=Process(max_connections=1001))]
     assert len({render(plan).digest for plan in [PLAN, *others]}) == 6
 
 
@@ -48,20 +49,21 @@ def test_keys_stand_in_their_own_file_alone() -> None:
 def test_every_file_that_is_named_is_there_and_the_other_way_round() -> None:
     for plan in (PLAN, passed_through(), with_backend(tls=False, verification=None)):
         files = render(plan).files
-        named = set(re.findall(r"\S+\.pem", files[CONFIG_FILE].decode()))
+        named = set(re.findall(r"[\w-]+\.(?:pem|ranges|map)", files[CONFIG_FILE].decode()))
         assert named == set(files) - {CONFIG_FILE}
 
 
 def test_several_frontends_stand_side_by_side() -> None:
-    second = Frontend("other", Endpoint("::1", 6444), dataclasses.replace(BACKEND, name="c2"), KEY)
-    text = config(dataclasses.replace(PLAN, frontends=(*PLAN.frontends, second)))
+    second = dataclasses.replace(FRONT, name="other", listen=Endpoint("::1", 6444), default="c2")
+    backends = (BACKEND, dataclasses.replace(BACKEND, name="c2"))
+    text = config(dataclasses.replace(PLAN, frontends=(FRONT, second), backends=backends))
     assert re.findall(r"^(?:frontend|backend) (.*)$", text, re.MULTILINE) == [
         "gate",
-        "c1",
-        "c1-stream",
         "other",
+        "c1",
+        "c1:stream",
         "c2",
-        "c2-stream",
+        "c2:stream",
     ]
 
 
@@ -69,7 +71,9 @@ def test_no_server_goes_unverified_unless_it_was_said() -> None:
     for plan in (PLAN, passed_through()):
         servers = re.findall(r"^  server .*$", config(plan), re.MULTILINE)
         assert servers
-        assert all("verify required ca-file c1-ca.pem verifyhost 'api.example.com'" in line for line in servers)
+        assert all(
+            re.search("verify required ca-file ca-[0-9a-f]{12}.pem verifyhost 'api.example.com'", line) for line in servers
+        )
     assert "verify none" not in config(PLAN)
     assert config(with_backend(verification=None)).count("verify none") == 4
 

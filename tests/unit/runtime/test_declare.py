@@ -12,9 +12,9 @@ from kubegate.runtime.declare import Flags, declare, seconds
 def test_defaults_are_safe() -> None:
     declared, problems = declare(Flags())
     assert not problems
-    assert declared.config.listen == Endpoint("127.0.0.1", 6443)
-    assert declared.config.cluster.mode is Mode.TERMINATE
-    assert not declared.config.cluster.upstream.insecure
+    assert declared.listen == Endpoint("127.0.0.1", 6443)
+    assert declared.cluster.mode is Mode.TERMINATE
+    assert not declared.cluster.upstream.insecure
 
 
 def test_everything_said() -> None:
@@ -31,8 +31,8 @@ def test_everything_said() -> None:
     )
     declared, problems = declare(flags)
     assert not problems
-    assert declared.config.cluster.hosts == ("gate.example", "10.0.0.1")
-    assert declared.config.cluster.front == FrontFiles(cert=Path("crt"), key=Path("key"))
+    assert declared.cluster.hosts == ("gate.example", "10.0.0.1")
+    assert declared.cluster.certificate == FrontFiles(cert=Path("crt"), key=Path("key"))
     assert declared.account is not None
     assert (declared.account.namespace, declared.account.name, declared.account.seconds) == ("dev", "robot", 5400)
 

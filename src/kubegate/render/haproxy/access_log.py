@@ -18,7 +18,9 @@ _FIELDS = (
     ("ms", "%Ta"),
     ("end", '"%ts"'),
 )
-_BROKEN = '{"ts":"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]","source":"%ci","port":%cp,"listener":"%f","error":"%[fc_err_str,json(utf8ps)]"}'
+_BROKEN = (
+    '{"ts":"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]","source":"%ci","port":%cp,"listener":"%f","error":"%[fc_err_str,json(utf8ps)]"}'
+)
 
 
 def lines() -> list[str]:

@@ -6,7 +6,7 @@ The upstream protocol is HTTP/1.1 throughout: with pooled HTTP/2 one reader that
 import hashlib
 
 from kubegate.model.address import Endpoint
-from kubegate.model.plan import Backend
+from kubegate.model.plan import Backend, Timeouts
 from kubegate.render.haproxy import limits
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.shape import Server
@@ -60,8 +60,7 @@ def _plain(backend: Backend, draft: Draft) -> None:
         "retries 2",
         "option redispatch 1",
         "retry-on conn-failure empty-response",
-        f"timeout connect {milliseconds(backend.timeouts.connect)}",
-        f"timeout server {milliseconds(backend.timeouts.request)}",
+        *_timeouts(backend, server=backend.timeouts.request),
         *limits.rules(backend, draft),
         f"http-request disable-l7-retry unless {{ method GET HEAD }} !{{ path -m sub {_NOT_REPEATABLE} }}",
     ]
@@ -83,9 +82,8 @@ def _stream(backend: Backend, draft: Draft) -> None:
         "option http-server-close",
         "retries 2",
         "option redispatch 1",
-        f"timeout connect {milliseconds(backend.timeouts.connect)}",
         f"timeout server {milliseconds(backend.timeouts.stream)}",
-        f"timeout tunnel {milliseconds(backend.timeouts.stream)}",
+        *_timeouts(backend),
         *limits.rules(backend, draft),
     ]
     draft.section(f"backend {section}", lines, backend=section)
@@ -102,8 +100,7 @@ def _passed_through(backend: Backend, draft: Draft) -> None:
         f"default-server {_checks(backend)}",
         "retries 2",
         "option redispatch 1",
-        f"timeout connect {milliseconds(backend.timeouts.connect)}",
-        f"timeout tunnel {milliseconds(backend.timeouts.stream)}",
+        *_timeouts(backend),
         "timeout server-fin 1h",
         *limits.connection_rules(backend, draft),
     ]
@@ -112,6 +109,17 @@ def _passed_through(backend: Backend, draft: Draft) -> None:
         name, _ = _server(backend, at, draft)
         check = f"{at} check-ssl {_verified(backend, draft)}{_check_sni(backend)}"
         draft.server(backend.name, name, Server(check, _checks(backend)))
+
+
+def _timeouts(backend: Backend, server: int = Timeouts().request) -> list[str]:
+    """Lines where the section `defaults` says something else."""
+    usual = Timeouts()
+    wanted = [
+        ("connect", backend.timeouts.connect, usual.connect),
+        ("tunnel", backend.timeouts.stream, usual.stream),
+        ("server", server, usual.request),
+    ]
+    return [f"timeout {name} {milliseconds(span)}" for name, span, default in wanted if span != default]
 
 
 def _server(backend: Backend, at: Endpoint, draft: Draft) -> tuple[str, str]:
@@ -140,9 +148,7 @@ def _verified(backend: Backend, draft: Draft) -> str:
 def _checks(backend: Backend) -> str:
     health = backend.health
     fast = milliseconds(min(health.interval, max(1000, health.interval // 3)))
-    return (
-        f"check inter {milliseconds(health.interval)} fall {health.fall} rise {health.rise} fastinter {fast} {_GRADUALLY}"
-    )
+    return f"check inter {milliseconds(health.interval)} fall {health.fall} rise {health.rise} fastinter {fast} {_GRADUALLY}"
 
 
 def _check_sni(backend: Backend) -> str:

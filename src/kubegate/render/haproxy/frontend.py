@@ -111,7 +111,11 @@ def _routing(front: Frontend, draft: Draft) -> list[str]:
     return [
         *rules,
         deny(421, f"no cluster behind this gate has this name; {_NAME_HINT}", "unless { var(txn.cluster) -m found }"),
-        deny(421, f"the Host is a cluster whose TLS is not opened here; {_NAME_HINT}", f"if {{ var(txn.cluster) -m beg {_PASSED} }}"),
+        deny(
+            421,
+            f"the Host is a cluster whose TLS is not opened here; {_NAME_HINT}",
+            f"if {{ var(txn.cluster) -m beg {_PASSED} }}",
+        ),
         deny(
             421,
             "the Host names another cluster than the TLS connection (SNI); open a connection to that name",

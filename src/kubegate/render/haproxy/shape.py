@@ -45,7 +45,11 @@ class Shape:
 
     def static(self) -> str:
         """What only a reload can change: the sections, which lookup files there are, and the first certificate of each list."""
-        files = [*sorted(self.maps), *sorted(self.ranges), *(f"{name} {first}" for name, (first, _) in sorted(self.lists.items()))]
+        files = [
+            *sorted(self.maps),
+            *sorted(self.ranges),
+            *(f"{name} {first}" for name, (first, _) in sorted(self.lists.items())),
+        ]
         listed = {file for _, lines in self.lists.values() for file in lines}
         files += sorted(file for file in self.certificates if file not in listed)
         return "\n".join([self._config(with_servers=False), *files])

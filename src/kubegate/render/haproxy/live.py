@@ -1,0 +1,197 @@
+"""What the Runtime API has to do so that a running HAProxy is what another shape says (management guide 9.3). Pure.
+
+New things come first, then what leads to them, and old things go last, so that at no moment a request finds less than before
+or after.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kubegate.render.haproxy.shape import Shape
+
+# A payload, with its command, has to fit into one buffer.
+_PAYLOAD_BYTES = 48_000
+# `del map` and `set map` search the whole map, so beyond this many a map is written anew.
+_MOST_SINGLE = 100
+_ADDRESSES = re.compile(r"[0-9a-fA-F.:/]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; `answers` is what its answer must contain, empty if it must be empty. A payload may hold a key."""
+
+    text: str
+    payload: bytes = field(default=b"", repr=False)
+    answers: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A whole lookup file in one transaction: `kind` is `acl` or `map`, a line for each entry."""
+
+    kind: str
+    file: str
+    lines: tuple[str, ...]
+
+
+Step = Command | Rewrite
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What to do, in this order: `additions`, `leads`, `removals`; `retired` are servers that drain and go with their last stream.
+
+    `arrived` are servers that replace others: these drain only when one of those was found alive. `forgotten` are the files of
+    certificates and CAs that nothing needs any more once the servers are gone.
+    """
+
+    additions: tuple[Step, ...]
+    leads: tuple[Step, ...]
+    removals: tuple[Step, ...]
+    retired: Mapping[str, tuple[str, ...]]
+    arrived: Mapping[str, tuple[str, ...]]
+    forgotten: tuple[Command, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.additions or self.leads or self.removals or self.retired)
+
+
+def change(before: Shape, after: Shape) -> Change | None:
+    """What leads from one shape to the other, None if only a reload does."""
+    if before.static() != after.static():
+        return None
+    retired = {
+        backend: gone
+        for backend, servers in before.servers.items()
+        if (gone := _missing(servers, after.servers.get(backend, {})))
+    }
+    arrived = {
+        backend: new for backend, servers in after.servers.items() if (new := _missing(servers, before.servers.get(backend, {})))
+    }
+    return Change(
+        additions=(*_authorities(before, after), *_certificates(before, after), *_servers(after, arrived)),
+        leads=(*_listed(before, after), *_ranges(before, after), *_map_entries(before, after)),
+        removals=(*_map_removals(before, after), *_unlisted(before, after)),
+        retired=retired,
+        arrived=arrived,
+        forgotten=tuple(
+            Command(f"del ssl ca-file {file}", answers="deleted") for file in _missing(before.authorities, after.authorities)
+        ),
+    )
+
+
+def narrowing(before: Shape, after: Shape) -> tuple[Step, ...]:
+    """What a worker with the shape `before` must learn at once if `after` allows less: names that lead nowhere now, and ranges.
+
+    The worker may be one that a reload left behind, so only files count that both have.
+    """
+    steps: list[Step] = []
+    for file, entries in before.maps.items():
+        kept = after.maps.get(file, {})
+        # A cluster may have another backend in another worker; only names that are gone matter.
+        steps += [Command(f"del map {file} {key}") for key in entries if key not in kept]
+    for file, ranges in before.ranges.items():
+        now = after.ranges.get(file)
+        if now is not None and now != ranges:
+            steps.append(_rewrite("acl", file, now))
+        elif now is None:
+            steps.append(Rewrite("acl", file, ()))
+    return tuple(steps)
+
+
+def _missing(some: Mapping[str, object], others: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(name for name in some if name not in others)
+
+
+def _authorities(before: Shape, after: Shape) -> Iterator[Step]:
+    for file in _missing(after.authorities, before.authorities):
+        yield Command(f"new ssl ca-file {file}", answers="New")
+        verb = "set"
+        for part in _parts(after.authorities[file]):
+            yield Command(f"{verb} ssl ca-file {file}", part, answers="ransaction")
+            verb = "add"
+        yield Command(f"commit ssl ca-file {file}", answers="Success")
+
+
+def _parts(pem: bytes) -> Iterator[bytes]:
+    """Whole certificates, as many as fit."""
+    part = b""
+    for block in re.findall(rb"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----\n?", pem):
+        if part and len(part) + len(block) > _PAYLOAD_BYTES:
+            yield part
+            part = b""
+        part += block.rstrip(b"\n") + b"\n"
+    yield part
+
+
+def _certificates(before: Shape, after: Shape) -> Iterator[Step]:
+    for file, pem in after.certificates.items():
+        if before.certificates.get(file) == pem:
+            continue
+        if file not in before.certificates:
+            yield Command(f"new ssl cert {file}", answers="New")
+        yield Command(f"set ssl cert {file}", pem, answers="ransaction")
+        yield Command(f"commit ssl cert {file}", answers="Success")
+
+
+def _servers(after: Shape, arrived: Mapping[str, tuple[str, ...]]) -> Iterator[Step]:
+    # Sections of streams track the servers of the others, which stand before them.
+    for backend, names in arrived.items():
+        for name in names:
+            server = after.servers[backend][name]
+            yield Command(f"add server {backend}/{name} {server.fixed} {server.checks}".rstrip(), answers="New server registered")
+            if server.checks:
+                yield Command(f"enable health {backend}/{name}")
+            yield Command(f"enable server {backend}/{name}")
+
+
+def _listed(before: Shape, after: Shape) -> Iterator[Step]:
+    for name, (_, lines) in after.lists.items():
+        for file in _missing(lines, before.lists[name][1]):
+            yield Command(f"add ssl crt-list {name}", lines[file].encode() + b"\n", answers="Success")
+
+
+def _unlisted(before: Shape, after: Shape) -> Iterator[Step]:
+    for name, (_, lines) in before.lists.items():
+        for file in _missing(lines, after.lists[name][1]):
+            yield Command(f"del ssl crt-list {name} {file}", answers="deleted")
+            yield Command(f"del ssl cert {file}", answers="deleted")
+
+
+def _ranges(before: Shape, after: Shape) -> Iterator[Step]:
+    for file, ranges in after.ranges.items():
+        if before.ranges[file] != ranges:
+            yield _rewrite("acl", file, ranges)
+
+
+def _rewrite(kind: str, file: str, lines: tuple[str, ...]) -> Rewrite:
+    if kind == "acl" and not all(_ADDRESSES.fullmatch(line) for line in lines):
+        raise ValueError("a range of addresses has characters that no address has")
+    return Rewrite(kind, file, lines)
+
+
+def _map_entries(before: Shape, after: Shape) -> Iterator[Step]:
+    for file, entries in after.maps.items():
+        old = before.maps[file]
+        changed = {key: value for key, value in entries.items() if old.get(key) != value}
+        if len(changed) + len(_missing(old, entries)) > _MOST_SINGLE:
+            yield Rewrite("map", file, tuple(f"{key} {value}" for key, value in entries.items()))
+            continue
+        new = b"".join(f"{key} {value}\n".encode() for key, value in changed.items() if key not in old)
+        if new:
+            yield Command(f"add map {file}", new)
+        for key, value in changed.items():
+            if key in old:
+                yield Command(f"set map {file} {key} {value}")
+
+
+def _map_removals(before: Shape, after: Shape) -> Iterator[Step]:
+    for file, entries in before.maps.items():
+        gone = _missing(entries, after.maps[file])
+        changed = sum(1 for key, value in after.maps[file].items() if entries.get(key) != value)
+        if len(gone) + changed <= _MOST_SINGLE:
+            for key in gone:
+                yield Command(f"del map {file} {key}")
