@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kubegate.cluster.kubeconfig import Context, load
 from kubegate.errors import KubegateError
-from kubegate.model.config import Config
+from kubegate.model.config import ClusterConfig
 from kubegate.model.planner import upstream_problems
 from kubegate.model.problem import InvalidInput
 from kubegate.runtime import gather
@@ -29,10 +29,10 @@ def own_context(tell: Callable[[str], None]) -> Context | None:
 
 
 def _check(context: Context) -> None:
-    config = Config()
-    if problems := gather.refusals(config.cluster, context):
+    cluster = ClusterConfig()
+    if problems := gather.refusals(cluster, context):
         raise InvalidInput(problems)
-    if problems := upstream_problems(asyncio.run(gather.upstream_facts(config.cluster, context))):
+    if problems := upstream_problems(asyncio.run(gather.upstream_facts(cluster, context))):
         raise InvalidInput(problems)
 
 

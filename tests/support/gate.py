@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from kubegate.model.address import Endpoint
 from kubegate.model.plan import Backend, Frontend, Plan, Process, Shown, Verification
 from kubegate.render.bundle import Bundle
-from kubegate.render.haproxy import ADMIN_SOCKET, CONFIG_FILE, render
+from kubegate.render.haproxy import CONFIG_FILE, render
 from kubegate.render.haproxy.backend import server_address
 from kubegate.runtime.binary import find
 from kubegate.runtime.control import ask
@@ -53,16 +53,16 @@ class Gate:
     def __init__(self, what: Plan, edit: Edit | None = None) -> None:
         self.plan = what
         self.said: list[str] = []
-        files = dict(render(what).files)
-        if edit:
-            files[CONFIG_FILE] = edit(files[CONFIG_FILE].decode()).encode()
-        self.config = files[CONFIG_FILE].decode()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         # A short path, for sockets are made in it.
         self.folder = Path(tempfile.mkdtemp(prefix="kg-", dir="/tmp"))
         self.store = Store(self.folder / "run")
+        files = dict(render(what, self.store.sockets).files)
+        if edit:
+            files[CONFIG_FILE] = edit(files[CONFIG_FILE].decode()).encode()
+        self.config = files[CONFIG_FILE].decode()
         try:
             self.store.acquire()
             binary = find()
@@ -91,7 +91,7 @@ class Gate:
 
     def show(self, command: str) -> str:
         """Ask the Runtime API of the worker."""
-        return self.do(ask((self.store.current / ADMIN_SOCKET).resolve(), command))
+        return self.do(ask(self.store.admin_socket, command))
 
     def stat(self, column: str, server: str) -> list[str]:
         """One column of HAProxy's statistics, for the servers at this address in every backend."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -18,7 +19,7 @@ from kubegate.cluster.errors import ClusterError, Refused, Unreachable
 from kubegate.cluster.login import Login
 from kubegate.cluster.peer import inquire, untrusted
 from kubegate.cluster.tls import load_client_pair, verifying_context
-from kubegate.model.address import is_address
+from kubegate.model.address import Endpoint, is_address
 from kubegate.model.names import printable
 
 _MOST_BYTES = 1 << 20
@@ -101,6 +102,21 @@ class ApiClient:
             raise Unreachable(f"{self._target} granted no token, though it answered {answer.status}", "is it an API server?")
         return GrantedToken(token, expires)
 
+    async def api_servers(self) -> tuple[Endpoint, ...]:
+        """The API servers that the EndpointSlices of the Service `kubernetes` name as ready, in order. Raises Refused too.
+
+        discovery.k8s.io/v1; a condition that is not known counts as ready, as its documentation says.
+        """
+        path = (
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes"
+        )
+        answer = await self._ask("GET", path)
+        if answer.status != 200:
+            raise self._refused(
+                answer, "to name its API servers (EndpointSlices of the Service kubernetes)", "default", "kubernetes"
+            )
+        return endpoints(answer.body)
+
     async def _ask(self, method: str, path: str, body: object = None) -> _Answer:
         if self._http is None:
             raise RuntimeError("the client is used outside of `async with`")
@@ -147,6 +163,8 @@ class ApiClient:
             f"{printable(namespace)}, or ask for the token as somebody who has it",
             404: f"create it: kubectl -n {printable(namespace)} create serviceaccount {printable(name)}",
         }
+        if name == "kubernetes":
+            hints = hints | {403: "its user needs the verb list on endpointslices in the namespace default", 404: ""}
         message = f"the API server refused {what}: {said}"
         return Refused(message, hints.get(answer.status, ""), status=answer.status, reason=answer.text("reason"))
 
@@ -181,6 +199,25 @@ class ApiClient:
             return httpx.Proxy(url)
         except (ValueError, httpx.InvalidURL):
             raise Unreachable("proxy-url cannot be used", "write http://HOST:PORT") from None
+
+
+def endpoints(slices: Mapping[str, object]) -> tuple[Endpoint, ...]:
+    """The ready endpoints of an EndpointSliceList, each once, in order."""
+    found: set[Endpoint] = set()
+    for one in _maps(slices.get("items")):
+        ports = [port["port"] for port in _maps(one.get("ports")) if isinstance(port.get("port"), int)]
+        for endpoint in _maps(one.get("endpoints")):
+            conditions = endpoint.get("conditions")
+            ready = conditions.get("ready") if isinstance(conditions, dict) else None
+            if ready is not False:
+                addresses = endpoint.get("addresses")
+                names = addresses if isinstance(addresses, list) else []
+                found |= {Endpoint(name, port) for name in names for port in ports if isinstance(name, str) and is_address(name)}
+    return tuple(sorted(found))
+
+
+def _maps(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _mapping(content: bytes) -> Mapping[str, object]:

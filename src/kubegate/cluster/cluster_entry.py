@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from kubegate.cluster.authority import read_authority
@@ -26,6 +27,7 @@ class ClusterEntry:
     proxy_url: str | None = field(repr=False)
     disable_compression: bool
     plugin_config: str = field(repr=False)
+    ca_file: Path | None
 
 
 def read_cluster(entry: Entry, problems: list[Problem]) -> ClusterEntry:
@@ -46,6 +48,7 @@ def read_cluster(entry: Entry, problems: list[Problem]) -> ClusterEntry:
         proxy_url=_proxy(fields),
         disable_compression=fields.flag("disable-compression"),
         plugin_config=_plugin_config(fields),
+        ca_file=fields.path("certificate-authority"),
     )
 
 

@@ -13,7 +13,7 @@ class Context:
 
     `ca_pem` holds certificates only and is None where the system's CAs count, or where there is no TLS; `ca_where` is
     the field that gave it, or empty. `proxy_url` may hold a password. `plugin_config` is JSON text of the cluster's
-    extension for exec plugins, or empty.
+    extension for exec plugins, or empty. `ca_file` is the file that the CA stands in, if it is one.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Context:
     credential: Credential
     files: tuple[Path, ...]
     plugin_config: str = field(default="", repr=False)
+    ca_file: Path | None = None
 
     @property
     def url(self) -> str:

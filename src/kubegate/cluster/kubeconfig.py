@@ -54,6 +54,7 @@ def load(kubeconfig: Path | None = None, context: str | None = None, environ: Ma
         credential=credential if tls else credential.over_plain_http(),
         files=merged.files,
         plugin_config=cluster.plugin_config,
+        ca_file=cluster.ca_file if tls else None,
     )
 
 

@@ -20,7 +20,8 @@ class PeerCertificate:
 class ServerFact:
     """One address of the API server; `certificate` is None if it did not answer or is not verified.
 
-    `trouble` says why, `remedy` what to do about it; both are empty where nobody was to verify it and it answered.
+    `trouble` says why, `remedy` what to do about it; both are empty where it was not looked at, or where nobody was to verify it
+    and it answered. `mistrusted` says that it answered and did not prove what it is.
     """
 
     address: str
@@ -28,6 +29,7 @@ class ServerFact:
     certificate: PeerCertificate | None = None
     trouble: str = ""
     remedy: str = ""
+    mistrusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

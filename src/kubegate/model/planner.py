@@ -6,7 +6,7 @@ from datetime import timedelta
 from kubegate.model.address import Endpoint, is_address
 from kubegate.model.config import ClusterConfig, Config, ListenerConfig, Mode
 from kubegate.model.facts import ClusterFacts, Facts, ServerFact, UpstreamFacts
-from kubegate.model.places import assign
+from kubegate.model.assignment import assign
 from kubegate.model.plan import Backend, Frontend, Health, Plan, Process, Route, Shown, Timeouts, Verification
 from kubegate.model.problem import InvalidInput, Problem
 

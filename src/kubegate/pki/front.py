@@ -18,8 +18,12 @@ _SOON = timedelta(days=14)
 _MOST_BYTES = 1 << 20
 
 
-def load_given(cert: Path, key: Path, names: Sequence[str], now: datetime) -> tuple[FrontCertificate, list[Problem]]:
+def load_given(
+    cert: Path, key: Path, names: Sequence[str], now: datetime, *, chain_file: Path | None = None, ca_file: Path | None = None
+) -> tuple[FrontCertificate, list[Problem]]:
     """The certificate in `cert` (PEM, leaf first) with its key in `key` (PEM; the same file may hold both), and warnings.
+
+    What is in `chain_file` is sent along after it; what is in `ca_file` goes to clients instead of what the chain says.
 
     `names` are the DNS names and addresses under which the gate is reached. Raises InvalidInput with everything that
     makes the pair unusable; a name that is not covered or an end that is near is only a warning.
@@ -27,14 +31,21 @@ def load_given(cert: Path, key: Path, names: Sequence[str], now: datetime) -> tu
     where, key_where = printable(str(cert)), printable(str(key))
     problems: list[Problem] = []
     chain = _chain(cert, where, problems)
+    if chain_file is not None:
+        chain += _chain(chain_file, printable(str(chain_file)), problems)
     private, mode = _private(key, key_where, problems)
+    given_ca = None if ca_file is None else _chain(ca_file, printable(str(ca_file)), problems)
     if chain:
         problems += _leaf_problems(chain[0], where, now)
     if chain and private and not belongs_to(private, chain[0].parsed):
         problems.append(_mismatch(chain, private, where, key_where))
     if problems or not private:
         raise InvalidInput(problems)
-    ca, trust_warnings = client_ca(chain, where, now, system_ca_file())
+    if given_ca is not None:
+        ca: bytes | None = pem_chain(given_ca)
+        trust_warnings: list[Problem] = []
+    else:
+        ca, trust_warnings = client_ca(chain, where, now, system_ca_file())
     warnings = _name_warnings(chain[0], names, where) + _age_warnings(chain[0], now, where) + trust_warnings
     return front(chain, private, ca), warnings + _mode_warnings(mode, key_where)
 

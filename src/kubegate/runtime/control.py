@@ -8,12 +8,15 @@ from pathlib import Path
 _SECONDS = 5.0
 
 
-async def ask(socket: Path, command: str) -> str:
-    """Send a command to a master or admin socket and return the whole answer. Raises OSError or TimeoutError."""
-    async with asyncio.timeout(_SECONDS):
+async def ask(socket: Path, command: str, payload: bytes = b"", *, seconds: float = _SECONDS) -> str:
+    """Send a command to a master or admin socket and return the whole answer. Raises OSError or TimeoutError.
+
+    A payload ends at its first empty line, so it may have none. `seconds` is how long the answer may take.
+    """
+    async with asyncio.timeout(seconds):
         reader, writer = await _connect(socket)
         try:
-            writer.write(command.encode() + b"\n")
+            writer.write(command.encode() + (b" <<\n" + payload.rstrip(b"\n") + b"\n" if payload else b"") + b"\n")
             await writer.drain()
             # The master answers only after the end of the question has been seen.
             writer.write_eof()

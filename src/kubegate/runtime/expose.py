@@ -88,7 +88,7 @@ async def _start(prepared: Prepared, haproxy: HAProxy, say: Say) -> Status:
     access = client_access(prepared, token)
     store = prepared.store
     store.clear()
-    store.switch(store.accept(render(prepared.plan), prepared.binary))
+    store.switch(store.accept(render(prepared.plan, store.sockets), prepared.binary))
     await haproxy.start()
     # Both listen for a moment, so that no client finds the port closed.
     if left := store.take_over():

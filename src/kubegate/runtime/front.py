@@ -58,9 +58,7 @@ def given_front(cluster: ClusterConfig, host: str) -> Front | None:
     """The operator's certificate, None if none was given. Raises InvalidInput if clients that dial `host` could not verify it."""
     if cluster.certificate is None:
         return None
-    certificate, warnings = load_given(
-        cluster.certificate.cert, cluster.certificate.key, cluster.hosts or [host], datetime.now(UTC)
-    )
+    certificate, warnings = load_declared(cluster, cluster.hosts or [host])
     file = cluster.certificate.cert.absolute() if certificate.client_ca_pem is not None else None
     front = Front(certificate, file, newly_made=False, warnings=tuple(warnings))
     if front.name_for(host) is None:
@@ -70,6 +68,13 @@ def given_front(cluster: ClusterConfig, host: str) -> Front | None:
         hint = "name the gate by one of its names: --host NAME"
         raise InvalidInput([Problem(f"--cert {cluster.certificate.cert}", "front.cert.no-name", message, hint)])
     return front
+
+
+def load_declared(cluster: ClusterConfig, names: Sequence[str]) -> tuple[FrontCertificate, list[Problem]]:
+    """The certificate that is declared, and warnings. Raises InvalidInput with everything that makes it unusable."""
+    given = cluster.certificate
+    assert given is not None, "a certificate is declared"
+    return load_given(given.cert, given.key, names, datetime.now(UTC), chain_file=given.chain, ca_file=given.ca)
 
 
 def own_front(names: Sequence[str], environ: Mapping[str, str]) -> Front:

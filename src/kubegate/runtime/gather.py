@@ -6,7 +6,7 @@ import os
 import resource
 from collections.abc import Mapping
 
-from kubegate.cluster.errors import ClusterError
+from kubegate.cluster.errors import ClusterError, Untrusted
 from kubegate.cluster.kubeconfig import Context
 from kubegate.cluster.probe import probe
 from kubegate.cluster.resolve import resolve
@@ -86,7 +86,7 @@ async def upstream_facts(cluster: ClusterConfig, context: Context, environ: Mapp
     """
     tls = context.scheme == "https"
     unverified = not tls or (cluster.upstream.insecure and context.insecure_skip_tls_verify)
-    ca_pem, problems = (None, []) if unverified else _ca(context, environ)
+    ca_pem, problems = (None, []) if unverified else context_ca(context, environ)
     try:
         addresses = await resolve(context.host)
     except ClusterError as error:
@@ -94,7 +94,7 @@ async def upstream_facts(cluster: ClusterConfig, context: Context, environ: Mapp
     if problems:
         raise InvalidInput(problems)
     name = context.verified_name
-    servers = await asyncio.gather(*(_server(Endpoint(address, context.port), name, ca_pem) for address in addresses))
+    servers = await asyncio.gather(*(look_at(Endpoint(address, context.port), name, ca_pem) for address in addresses))
     return UpstreamFacts(
         context=context.name,
         where=place(context, "server"),
@@ -106,14 +106,16 @@ async def upstream_facts(cluster: ClusterConfig, context: Context, environ: Mapp
     )
 
 
-async def _server(at: Endpoint, name: str, ca_pem: bytes | None) -> ServerFact:
+async def look_at(at: Endpoint, name: str, ca_pem: bytes | None) -> ServerFact:
+    """One API server as it answers, verified by this CA bundle and name; without a bundle, whether anything listens there."""
     try:
         if ca_pem is None:
             await _dial(at)
             return ServerFact(at.host, at.port)
         found = await probe(at.host, at.port, name, ca_pem, send_sni=not is_address(name))
     except ClusterError as error:
-        return ServerFact(at.host, at.port, trouble=error.message, remedy=error.hint)
+        mistrusted = isinstance(error, Untrusted)
+        return ServerFact(at.host, at.port, trouble=error.message, remedy=error.hint, mistrusted=mistrusted)
     except TimeoutError:
         return ServerFact(at.host, at.port, trouble=f"{at} did not answer in time")
     except OSError as error:
@@ -129,11 +131,16 @@ async def _dial(at: Endpoint) -> None:
         await writer.wait_closed()
 
 
-def _ca(context: Context, environ: Mapping[str, str]) -> tuple[bytes | None, list[Problem]]:
+def context_ca(context: Context, environ: Mapping[str, str]) -> tuple[bytes | None, list[Problem]]:
     """The CA bundle that verifies the API server: the kubeconfig's, else the system's."""
     if context.ca_pem is not None:
         return context.ca_pem, check_ca(context.ca_pem, context.ca_where)
     where, hint = place(context, "certificate-authority"), "add the cluster's CA there, or install ca-certificates"
+    return system_ca(where, hint, environ)
+
+
+def system_ca(where: str, hint: str, environ: Mapping[str, str]) -> tuple[bytes | None, list[Problem]]:
+    """The system's CA bundle, or the problem that there is none."""
     bundle = system_ca_file(environ)
     try:
         if bundle is not None:

@@ -5,14 +5,15 @@ import fcntl
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kubegate.errors import KubegateError
 from kubegate.render.bundle import Bundle
-from kubegate.render.haproxy import CONFIG_FILE
+from kubegate.render.haproxy import ADMIN_SOCKET, CONFIG_FILE
 from kubegate.runtime.binary import Binary
-from kubegate.system.files import explained, private_folder, reason, sync_folder, write_atomically
+from kubegate.system.files import explained, private_folder, reason, sync_folder, write_new
 from kubegate.system.processes import ProcessId
 
 # A unix socket's path has at most 107 bytes, and HAProxy adds a temporary suffix of up to 14 while it binds.
@@ -31,17 +32,22 @@ class Occupied(KubegateError):
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """An accepted bundle: its folder and the digest of what is in it."""
+    """An accepted bundle: its folder, the digest of what is in it, and what that is."""
 
     folder: Path
     digest: str
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 class Store:
-    """The working folder of one gate: its generations, sockets and lock. Everything in it goes when the gate ends."""
+    """The working folder of one gate: its generations, sockets and lock. Everything in it goes when the gate ends.
 
-    def __init__(self, folder: Path) -> None:
+    Generations may be kept elsewhere, in `kept`, and then they stay, so that the next start has them.
+    """
+
+    def __init__(self, folder: Path, kept: Path | None = None) -> None:
         self.folder = folder
+        self.generations = kept or folder
         self._lock: int | None = None
         self._left: ProcessId | None = None
         self._count = 0
@@ -49,12 +55,22 @@ class Store:
     @property
     def current(self) -> Path:
         """The link to the generation that runs."""
-        return self.folder / "current"
+        return self.generations / "current"
 
     @property
     def master_socket(self) -> Path:
         """The unix socket of HAProxy's master process."""
         return self.folder / "master.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """The unix socket of the Runtime API of the worker that takes new connections."""
+        return self.folder / ADMIN_SOCKET
+
+    @property
+    def sockets(self) -> str:
+        """The folder of HAProxy's own sockets as its configuration names it."""
+        return f"{self.folder}/"
 
     @property
     def process_file(self) -> Path:
@@ -138,29 +154,53 @@ class Store:
             for entry in self._entries():
                 _remove(entry)
 
-    def accept(self, bundle: Bundle, binary: Binary) -> Generation:
-        """Write a bundle into a folder of its own and let HAProxy check it. Raises Refused or FileTrouble, and leaves nothing."""
-        self._count += 1
-        folder = self.folder / f"generation-{self._count}"
+    def accept(self, bundle: Bundle, binary: Binary | None, like: "Generation | None" = None) -> Generation:
+        """Write a bundle into a folder of its own and let HAProxy check it. Raises Refused or FileTrouble, and leaves nothing.
+
+        Without a `binary` nobody checks it. What is the same as in the generation `like` is not written again.
+        """
+        folder = self._fresh()
         try:
-            with explained(f"the runtime folder {self.folder} cannot be written to", _SPACE_HINT):
+            with explained(f"the folder {self.generations} cannot be written to", _SPACE_HINT):
                 folder.mkdir(mode=0o700)
                 for name, content in bundle.files.items():
-                    write_atomically(folder / name, content)
-            check(folder, binary)
+                    if like is None or not _linked(like, folder, name, content):
+                        write_new(folder / name, content)
+                sync_folder(folder)
+            if binary is not None:
+                check(folder, binary)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return Generation(folder, bundle.digest)
+        return Generation(folder, bundle.digest, bundle.files)
+
+    def _fresh(self) -> Path:
+        numbers = [int(path.name.partition("-")[2]) for path in self.generations.glob("generation-*") if path.name[11:].isdigit()]
+        self._count = max([self._count, *numbers]) + 1
+        return self.generations / f"generation-{self._count}"
+
+    def running(self) -> Path | None:
+        """The folder of the generation that `current` names, None if there is none."""
+        try:
+            return self.current.resolve(strict=True)
+        except OSError:
+            return None
+
+    def prune(self, needed: Collection[Path]) -> None:
+        """Remove generations but the current one and those that are `needed`. What cannot be removed stays."""
+        kept = {self.running(), *needed}
+        for folder in self.generations.glob("generation-*"):
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def switch(self, generation: Generation) -> None:
         """Make `current` point at a generation, in one step. Raises FileTrouble."""
-        fresh = self.folder / "current.new"
-        with explained(f"the runtime folder {self.folder} cannot be written to", _SPACE_HINT):
+        fresh = self.generations / "current.new"
+        with explained(f"the folder {self.generations} cannot be written to", _SPACE_HINT):
             fresh.unlink(missing_ok=True)
             fresh.symlink_to(generation.folder.name)
             fresh.replace(self.current)
-            sync_folder(self.folder)
+            sync_folder(self.generations)
 
     def release(self) -> None:
         """Remove the whole folder, working copies of keys included, and let go of the lock.
@@ -187,6 +227,16 @@ class Store:
         """Everything here but the lock, and but the word on which process runs unless it is asked for."""
         kept = {"lock"} if and_process else {"lock", self.process_file.name}
         return [entry for entry in self.folder.glob("*") if entry.name not in kept]
+
+
+def _linked(like: Generation, folder: Path, name: str, content: bytes) -> bool:
+    if like.files.get(name) != content:
+        return False
+    try:
+        (folder / name).hardlink_to(like.folder / name)
+    except OSError:
+        return False
+    return True
 
 
 def _remove(entry: Path) -> None:

@@ -16,7 +16,8 @@ from collections.abc import Callable
 import psutil
 
 from kubegate.errors import KubegateError
-from kubegate.render.haproxy import ADMIN_SOCKET, CONFIG_FILE
+from kubegate.render.haproxy import CONFIG_FILE
+from kubegate.runtime.adopted import Adopted
 from kubegate.runtime.binary import Binary
 from kubegate.runtime.control import ask
 from kubegate.runtime.generation import Store, alerts
@@ -49,11 +50,12 @@ class StartFailed(KubegateError):
 class HAProxy:
     """One supervised HAProxy. `say` receives a sentence whenever something happens that a person should know."""
 
-    def __init__(self, binary: Binary, store: Store, say: Say) -> None:
+    def __init__(self, binary: Binary, store: Store, say: Say, log: Callable[[], int | None] = lambda: None) -> None:
         self._binary = binary
+        self._log = log
         self._store = store
         self._say = say
-        self._process: Process | None = None
+        self._process: Process | Adopted | None = None
         self._output: deque[str] = deque(maxlen=200)
         self._reader: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -73,6 +75,27 @@ class HAProxy:
             except OSError as error:
                 self._say(f"HAProxy's pid cannot be kept, so nobody takes it over if kubegate is killed: {reason(error)}")
             await self._until_open(self._process)
+
+    def adopt(self, left: ProcessId) -> None:
+        """Supervise a HAProxy that an earlier kubegate left running, as if it had been started here."""
+        self._process = Adopted(left)
+
+    def let_go(self) -> None:
+        """Supervise no more: HAProxy goes on."""
+        self._stopping.set()
+        self._process = None
+
+    def kill_worker(self, pid: int) -> None:
+        """End a worker that does not end by itself; it must be a child of the master that runs."""
+        with contextlib.suppress(psutil.Error):
+            worker = psutil.Process(pid)
+            if self.pid is not None and worker.ppid() == self.pid:
+                worker.terminate()
+
+    @property
+    def pid(self) -> int | None:
+        """The master's pid, None if none runs."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def keep_running(self) -> None:
         """Bring HAProxy back whenever it ends, until `stop` is called."""
@@ -138,7 +161,7 @@ class HAProxy:
                 "-f",
                 CONFIG_FILE,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
+                stdout=self._log() or asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 env={"PATH": os.defpath},
                 start_new_session=True,
@@ -148,14 +171,13 @@ class HAProxy:
 
     async def _until_open(self, process: Process) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        socket = self._store.current / ADMIN_SOCKET
         while time.monotonic() < deadline and not self._stopping.is_set():
             if process.returncode is not None:
                 await self._finish_reading()
                 raise StartFailed(alerts("\n".join(self._output)))
             with contextlib.suppress(OSError, TimeoutError):
                 # The worker's answer, not the master's.
-                found = _PID.search(await ask(socket.resolve(), "show info"))
+                found = _PID.search(await ask(self._store.admin_socket, "show info"))
                 # The master makes its socket anew after it has started the worker.
                 if found and int(found[1]) != process.pid and await ask(self._store.master_socket, "show proc"):
                     return
@@ -163,7 +185,7 @@ class HAProxy:
         await self._end(process)
         raise StartFailed(f"it did not open its listeners within {_START_SECONDS:.0f} seconds")
 
-    async def _drain(self, process: Process, grace: float) -> bool:
+    async def _drain(self, process: "Process | Adopted", grace: float) -> bool:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + grace
@@ -176,7 +198,7 @@ class HAProxy:
                 return True
         return False
 
-    async def _end(self, process: Process) -> None:
+    async def _end(self, process: "Process | Adopted") -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

@@ -4,6 +4,8 @@ Which cluster a request reaches is decided by SNI. Those that send none are led 
 opened, else to the default cluster. A `Host` that names another cluster than the SNI is refused (RFC 9110, section 7.4).
 """
 
+import hashlib
+
 from kubegate.model.plan import Frontend, Route, Shown
 from kubegate.render.haproxy import access_log, guards, streams
 from kubegate.render.haproxy.backend import stream_name
@@ -90,7 +92,9 @@ def _certificates(front: Frontend, draft: Draft) -> str:
 
 
 def _file(front: Frontend, shown: Shown) -> str:
-    return f"{front.name}-{shown.name}.pem"
+    # A list cannot have the names of a certificate changed, so other names are another file.
+    names = hashlib.sha256(" ".join(shown.hosts).encode()).hexdigest()[:8]
+    return f"{front.name}-{shown.name}-{names}.pem"
 
 
 def _routing(front: Frontend, draft: Draft) -> list[str]:

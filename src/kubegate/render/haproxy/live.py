@@ -83,25 +83,6 @@ def change(before: Shape, after: Shape) -> Change | None:
     )
 
 
-def narrowing(before: Shape, after: Shape) -> tuple[Step, ...]:
-    """What a worker with the shape `before` must learn at once if `after` allows less: names that lead nowhere now, and ranges.
-
-    The worker may be one that a reload left behind, so only files count that both have.
-    """
-    steps: list[Step] = []
-    for file, entries in before.maps.items():
-        kept = after.maps.get(file, {})
-        # A cluster may have another backend in another worker; only names that are gone matter.
-        steps += [Command(f"del map {file} {key}") for key in entries if key not in kept]
-    for file, ranges in before.ranges.items():
-        now = after.ranges.get(file)
-        if now is not None and now != ranges:
-            steps.append(_rewrite("acl", file, now))
-        elif now is None:
-            steps.append(Rewrite("acl", file, ()))
-    return tuple(steps)
-
-
 def _missing(some: Mapping[str, object], others: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(name for name in some if name not in others)
 

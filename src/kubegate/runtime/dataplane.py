@@ -1,0 +1,228 @@
+"""The data plane: one HAProxy and the plan that it runs. Brings it to another plan, by the Runtime API where that is enough."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubegate.errors import KubegateError
+from kubegate.model.difference import differences
+from kubegate.model.plan import Plan
+from kubegate.render.bundle import Bundle
+from kubegate.render.haproxy import Shape, shape
+from kubegate.render.haproxy.live import Change, Command, change
+from kubegate.render.haproxy.narrow import narrowing
+from kubegate.runtime import plan_file
+from kubegate.runtime.binary import Binary
+from kubegate.runtime.generation import Generation, Store
+from kubegate.runtime.process import HAProxy, Say
+from kubegate.runtime.retirement import Retirement
+from kubegate.runtime.worker_plans import WorkerPlans
+from kubegate.runtime.workers import Failed, ReloadRefused, Worker, Workers
+
+_CAP_POLL_SECONDS = 0.25
+_OLD_WORKER_END_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a change: whether HAProxy was reloaded, the sentences that say what is different, and how many streams ended."""
+
+    reloaded: bool
+    changes: tuple[str, ...] = ()
+    ended: int = 0
+    warnings: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many workers of earlier configurations may live, and how many seconds a reload waits for one of them to end."""
+
+    old_workers: int = 8
+    wait: float = 30.0
+
+
+class DataPlane:
+    """Owns HAProxy, its generations and its sockets. `plan` is what it runs, None before the start."""
+
+    def __init__(self, binary: Binary, store: Store, haproxy: HAProxy, say: Say) -> None:
+        self._binary = binary
+        self._store = store
+        self._haproxy = haproxy
+        self._say = say
+        self._sockets = store.sockets
+        self._shape: Shape | None = None
+        self._generation: Generation | None = None
+        self.plan: Plan | None = None
+        self.generation = 0
+        self.bounds = Bounds()
+        self.workers = Workers(store.master_socket, lambda: store.admin_socket)
+        self.plans = WorkerPlans(store)
+        self.retirement = Retirement(self.workers, say)
+
+    async def start(self, plan: Plan) -> None:
+        """Start HAProxy with a plan. Raises Refused, FileTrouble or StartFailed; then nothing runs and nothing was switched."""
+        before = self._store.running()
+        drawn = shape(plan, self._sockets)
+        generation = self._store.accept(self._bundle(plan, drawn), self._binary)
+        self._store.switch(generation)
+        try:
+            await self._haproxy.start()
+        except BaseException:
+            if before is not None:
+                self._store.switch(Generation(before, ""))
+            raise
+        self._settle(plan, drawn, generation)
+        await self._know_workers(generation)
+
+    async def start_last(self, folder: Path, plan: Plan) -> None:
+        """Start HAProxy with the files of a generation that ran before. Raises StartFailed."""
+        await self._haproxy.start()
+        self._remember(folder, plan)
+
+    def adopt(self, folder: Path, plan: Plan) -> bool:
+        """Take over a HAProxy that runs with the files in `folder`. False if a reload is needed to know what it runs."""
+        self.plans.load()
+        return self._remember(folder, plan)
+
+    def _remember(self, folder: Path, plan: Plan) -> bool:
+        drawn = shape(plan, self._sockets)
+        bundle = self._bundle(plan, drawn)
+        self._settle(plan, drawn, Generation(folder, bundle.digest, bundle.files))
+        return all(_content(folder / name) == content for name, content in bundle.files.items() if name != plan_file.PLAN_FILE)
+
+    async def apply(self, planned: Callable[[Plan | None], Plan], *, force_reload: bool = False) -> Outcome:
+        """Bring HAProxy to the plan that `planned` makes, given the running one, or None where every place is to be fresh.
+
+        Raises Refused, FileTrouble or ReloadRefused; then what ran before still does.
+        """
+        before, drawn = self.plan, self._shape
+        assert before is not None and drawn is not None, "start() comes first"
+        wanted = planned(before)
+        target = shape(wanted, self._sockets)
+        live = change(drawn, target)
+        if live is not None and live.is_empty and not force_reload:
+            self.plan = wanted
+            return Outcome(reloaded=False)
+        said = differences(before, wanted)
+        if live is not None and not force_reload:
+            try:
+                return await self._change_live(before, wanted, target, live, said)
+            except Failed as error:
+                self._say(f"{error.message}; reloading instead")
+        return await self._reload(before, planned(None), said)
+
+    async def _change_live(self, before: Plan, wanted: Plan, target: Shape, live: Change, said: tuple[str, ...]) -> Outcome:
+        # The files first: a reload or a new start of HAProxy forgets what only the Runtime API was told.
+        generation = self._store.accept(self._bundle(wanted, target), None, like=self._generation)
+        self._store.switch(generation)
+        await self.workers.run(live.additions)
+        await self.workers.run(live.leads)
+        self._settle(wanted, target, generation)
+        await self._know_workers(generation)
+        await self.workers.run(live.removals)
+        await self.retirement.add(live)
+        ended = await self._narrow(before, wanted)
+        self._prune()
+        return Outcome(reloaded=False, changes=said, ended=ended)
+
+    async def _reload(self, before: Plan, wanted: Plan, said: tuple[str, ...]) -> Outcome:
+        target = shape(wanted, self._sockets)
+        previous = self._store.running()
+        generation = self._store.accept(self._bundle(wanted, target), self._binary, like=self._generation)
+        warnings = await self._make_room()
+        self._store.switch(generation)
+        try:
+            await self.workers.reload()
+        except (ReloadRefused, OSError, TimeoutError) as error:
+            if previous is not None:
+                self._store.switch(Generation(previous, ""))
+            message = error.message if isinstance(error, KubegateError) else "HAProxy's master process does not answer"
+            raise ReloadRefused(message) from None
+        self.retirement.forget()
+        self._settle(wanted, target, generation)
+        await self._know_workers(generation)
+        ended = await self._narrow(before, wanted)
+        self._prune()
+        return Outcome(reloaded=True, changes=said, ended=ended, warnings=warnings)
+
+    def _bundle(self, plan: Plan, drawn: Shape) -> Bundle:
+        return Bundle({**drawn.bundle().files, plan_file.PLAN_FILE: plan_file.dump(plan)})
+
+    def _settle(self, plan: Plan, drawn: Shape, generation: Generation) -> None:
+        self.plan, self._shape, self._generation = plan, drawn, generation
+        self.generation = int(generation.folder.name.partition("-")[2] or 0)
+
+    async def _know_workers(self, generation: Generation) -> None:
+        """Remember which plan the current worker runs, for it may live long after a reload."""
+        with contextlib.suppress(OSError, TimeoutError):
+            self.plans.note(await self.workers.all(), generation.folder, self.plan)
+
+    def _prune(self) -> None:
+        self._store.prune(self.plans.folders())
+
+    async def _narrow(self, before: Plan, after: Plan) -> int:
+        """Let every worker know what is not allowed any more, and end what was. Returns how many streams were ended."""
+        ended = 0
+        try:
+            workers = await self.workers.all()
+        except (OSError, TimeoutError):
+            return 0
+        for worker in workers:
+            known = before if worker.current else self.plans.of(worker.pid) or before
+            try:
+                ended += await self._narrow_worker(worker, known, after)
+            except (OSError, TimeoutError):
+                # It ended in the meantime, and everything that it carried with it.
+                continue
+        return ended
+
+    async def _narrow_worker(self, worker: Worker, known: Plan, after: Plan) -> int:
+        what = narrowing(known, after)
+        if not worker.current:
+            for step in what.steps:
+                # In a worker of an earlier configuration some of it may be unknown; whatever is known there counts.
+                with contextlib.suppress(Failed):
+                    await self.workers.run([step], worker)
+        if not what.ends:
+            return 0
+        sessions = await self.workers.sessions(worker)
+        return await self.workers.end(worker, [one for one in sessions if what.ends_session(one.backend, one.source)])
+
+    async def _make_room(self) -> tuple[str, ...]:
+        """Before a reload: wait for one of too many old workers to end by itself, then end the oldest. Returns warnings."""
+        deadline = time.monotonic() + self.bounds.wait
+        warned: list[str] = []
+        while len(old := await self.workers.old()) >= self.bounds.old_workers:
+            if time.monotonic() < deadline:
+                await asyncio.sleep(_CAP_POLL_SECONDS)
+                continue
+            oldest = old[0]
+            count = await self.workers.end(oldest, await self.workers.sessions(oldest))
+            warned.append(
+                f"{len(old)} workers of earlier configurations lived, which is the bound (maxOldWorkers); "
+                f"the oldest was ended, with {count} streams"
+            )
+            await self._until_gone(oldest)
+        return tuple(warned)
+
+    async def _until_gone(self, worker: Worker) -> None:
+        deadline = time.monotonic() + _OLD_WORKER_END_SECONDS
+        while any(one.pid == worker.pid for one in await self.workers.all()):
+            if time.monotonic() > deadline:
+                self._haproxy.kill_worker(worker.pid)
+                deadline += _OLD_WORKER_END_SECONDS
+            await asyncio.sleep(_CAP_POLL_SECONDS / 5)
+
+    async def tell(self, text: str) -> str:
+        """One question to the current worker's Runtime API. Raises OSError or TimeoutError."""
+        return await self.workers.tell(Command(text))
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -1,0 +1,207 @@
+"""Everything that a declaration names, looked at: files read again only if they changed, servers only if they have to be."""
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kubegate.model.config import ClusterConfig, Config, Mode
+from kubegate.model.facts import ClusterFacts, Facts, FrontCertificate, UpstreamFacts
+from kubegate.model.gatefile import Declaration
+from kubegate.model.planner import upstream_problems
+from kubegate.model.problem import InvalidInput, Problem
+from kubegate.runtime import gather, upstreams
+from kubegate.runtime.findings import Findings
+from kubegate.runtime.front import Front, load_declared, names_in_play, own_front
+from kubegate.runtime.listening import reachable
+from kubegate.runtime.upstreams import Declared, Members
+
+# With more servers than this a start does not wait for each to be looked at: HAProxy's health checks tell soon.
+_MOST_LOOKED_AT = 100
+
+_Signature = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Facts, what is worth a warning, and the files that were read."""
+
+    facts: Facts
+    warnings: tuple[Problem, ...]
+    files: frozenset[Path]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one cluster: by which declaration and which state of its files, and what was found out since."""
+
+    cluster: ClusterConfig
+    names: tuple[str, ...]
+    signature: _Signature
+    files: tuple[Path, ...]
+    declared: Declared
+    front: FrontCertificate | None
+    warnings: tuple[Problem, ...]
+    members: Members | None = None
+    upstream: UpstreamFacts | None = None
+    proven: bool = field(default=False)
+
+
+class Inputs:
+    """Remembers what it has seen, so that one change among a thousand clusters costs what one cluster costs."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._known: dict[str, _Known] = {}
+
+    async def gather(self, declaration: Declaration, *, fresh: bool = False) -> Gathered:
+        """All facts of a declaration; `fresh` looks at every server again. Raises InvalidInput with every problem.
+
+        What was known stays known then, so that a wrong file costs nothing once it is right again.
+        """
+        config = declaration.config
+        findings = Findings([])
+        known: dict[str, _Known] = {}
+        for number, cluster in enumerate(config.clusters):
+            with findings.also(declaration.places.at("clusters", number), "cluster"):
+                known[cluster.name] = self._read(cluster, number, declaration, fresh=fresh)
+        at_all = fresh or sum(len(one.declared.servers) for one in known.values()) <= _MOST_LOOKED_AT
+        limit = upstreams.at_once()
+        results = await asyncio.gather(*(self._look(one, limit, at_all=at_all) for one in known.values()))
+        for problems in results:
+            findings.problems += problems
+        findings.raise_if_any()
+        self._known = known
+        facts = {name: ClusterFacts(one.upstream, one.front) for name, one in known.items() if one.upstream is not None}
+        warnings = tuple(warning for one in known.values() for warning in _warnings(one))
+        files = frozenset(path for one in known.values() for path in one.files)
+        return Gathered(Facts(facts, gather.most_connections()), warnings, files)
+
+    async def refresh(self, *, discovered: bool) -> bool:
+        """Resolve names again, or ask clusters for their members, and look at what did not prove itself. True if anything changed."""
+        limit = upstreams.at_once()
+        wanted = [one for one in self._known.values() if one.cluster.upstream.discover == discovered or _unproven(one)]
+        changed = await asyncio.gather(*(self._again(one, limit) for one in wanted))
+        return any(changed)
+
+    def discovers(self) -> bool:
+        """Whether any cluster is asked for its members."""
+        return any(one.cluster.upstream.discover for one in self._known.values())
+
+    def _read(self, cluster: ClusterConfig, number: int, declaration: Declaration, *, fresh: bool) -> _Known:
+        names = _names(cluster, declaration.config)
+        old = self._known.get(cluster.name)
+        if old is not None and not fresh and old.cluster == cluster and old.names == names and old.signature == _sign(old.files):
+            return old
+        where = declaration.places.at("clusters", number, "upstream")
+        findings = Findings([])
+        declared: Declared | None = None
+        front: FrontCertificate | None = None
+        warnings: list[Problem] = []
+        with findings.also(where, "upstream"):
+            declared = upstreams.read(cluster, where, self._environ)
+        with findings.also(declaration.places.at("clusters", number, "certificate"), "front"):
+            front, warnings = self._front(cluster, names)
+        findings.raise_if_any()
+        assert declared is not None
+        files = _files(cluster, declared)
+        known = _Known(cluster, names, _sign(files), files, declared, front, tuple(warnings))
+        if old is not None and old.declared == declared and old.cluster.upstream == cluster.upstream:
+            known.members, known.upstream, known.proven = old.members, old.upstream, old.proven
+        return known
+
+    def _front(self, cluster: ClusterConfig, names: Sequence[str]) -> tuple[FrontCertificate | None, list[Problem]]:
+        if cluster.mode is Mode.PASSTHROUGH:
+            return None, []
+        if cluster.certificate is not None:
+            return load_declared(cluster, cluster.hosts)
+        own: Front = own_front(names or [f"{cluster.name}.invalid"], self._environ)
+        return own.certificate, [replace(warning, where=f"cluster {cluster.name}") for warning in own.warnings]
+
+    async def _look(self, one: _Known, limit: asyncio.Semaphore, *, at_all: bool) -> list[Problem]:
+        """Find out what is not known yet; returns why a cluster cannot be what it was declared to be."""
+        if one.upstream is not None and one.members is not None and not _unproven(one):
+            return []
+        before = one.upstream
+        try:
+            one.members = await upstreams.members(one.cluster, one.declared, one.members, self._environ)
+        except InvalidInput as error:
+            return list(error.problems)
+        one.upstream = await upstreams.look(one.cluster, one.declared, one.members, at_all=at_all, limit=limit)
+        was_proven, one.proven = one.proven, not upstream_problems(one.upstream)
+        if before is None and not was_proven and self._was_proven(one) and _mistrusted(one.upstream):
+            # What worked until now would not work any more: a mistake in the declaration rather than a dead server.
+            return upstream_problems(one.upstream)
+        return []
+
+    def _was_proven(self, one: _Known) -> bool:
+        old = self._known.get(one.cluster.name)
+        return old is not None and old.proven
+
+    async def _again(self, one: _Known, limit: asyncio.Semaphore) -> bool:
+        before = one.members, one.upstream
+        try:
+            one.members = await upstreams.members(one.cluster, one.declared, one.members, self._environ)
+        except InvalidInput:
+            return False
+        if before[0] is None or one.members.addresses != before[0].addresses or _unproven(one):
+            one.upstream = await upstreams.look(one.cluster, one.declared, one.members, at_all=True, limit=limit)
+            one.proven = not upstream_problems(one.upstream)
+        return before[1] is None or one.upstream != before[1] or one.members.trouble != (before[0].trouble if before[0] else None)
+
+
+def _unproven(one: _Known) -> bool:
+    return one.upstream is not None and bool(upstream_problems(one.upstream))
+
+
+def _mistrusted(upstream: UpstreamFacts) -> bool:
+    return bool(upstream_problems(upstream)) and any(server.mistrusted for server in upstream.servers)
+
+
+def _names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
+    """The names that a certificate of the gate's own carries: those of the cluster, and where it is the default, the addresses."""
+    names = list(cluster.hosts)
+    for listener in config.listeners:
+        reached = config.reached_at(listener)
+        if listener.default_cluster == cluster.name or reached == (cluster,):
+            names = names_in_play(cluster.model_copy(update={"hosts": tuple(names)}), listener.address, reachable(listener.address))
+    return tuple(dict.fromkeys(names))
+
+
+def _files(cluster: ClusterConfig, declared: Declared) -> tuple[Path, ...]:
+    upstream, given = cluster.upstream, cluster.certificate
+    files: list[Path | None] = [upstream.ca]
+    if given is not None and cluster.mode is Mode.TERMINATE:
+        files += [given.cert, given.key, given.chain, given.ca]
+    if declared.context is not None:
+        files += [*declared.context.files, declared.context.ca_file]
+    return tuple(dict.fromkeys(path for path in files if path is not None))
+
+
+def _sign(files: Iterable[Path]) -> _Signature:
+    """By which state of files something was read: as long as this stays the same, reading again gives the same."""
+    found = []
+    for path in files:
+        try:
+            stat = path.stat()
+            found.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
+        except OSError:
+            found.append((str(path), 0, 0, 0))
+    return tuple(found)
+
+
+def _warnings(one: _Known) -> list[Problem]:
+    where = f"cluster {one.cluster.name}"
+    warnings = list(one.warnings)
+    if one.members is not None and one.members.trouble is not None:
+        trouble = one.members.trouble
+        warnings.append(Problem(where, trouble.code, f"{trouble.message}; the last known addresses are kept", trouble.hint))
+    if one.upstream is not None:
+        warnings += upstream_problems(one.upstream) or gather.dead_servers(one.upstream)
+    if one.declared.context is not None:
+        warnings += gather.mode_warnings(one.cluster, one.declared.context, has_account=False)
+    elif one.cluster.upstream.insecure:
+        message = "nobody verifies its API servers (verification: none): whoever answers there receives the callers' tokens"
+        warnings.append(Problem(where, "insecure-upstream", message, "give the CA that signs their certificates"))
+    return warnings

@@ -1,0 +1,127 @@
+"""HAProxy's workers: the one that takes new connections, and those of earlier configurations that live on with their streams."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubegate.errors import KubegateError
+from kubegate.render.haproxy.live import Command, Rewrite, Step
+from kubegate.runtime.control import ask
+
+_RELOAD_SECONDS = 60.0
+_LINES_AT_ONCE = 400
+_VERSION = re.compile(r"New version created: (\d+)")
+_SESSION = re.compile(
+    r"^(0x[0-9a-f]+): proto=(?!unix_stream src=unix:1 fe=GLOBAL)\S+ src=(\S*) fe=(\S+) be=(\S+) srv=(\S+)", re.MULTILINE
+)
+
+
+class Failed(KubegateError):
+    """The Runtime API did not do what it was told."""
+
+
+class ReloadRefused(KubegateError):
+    """HAProxy refused a reload; the worker that ran goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker process. `reloads` counts those since it began; `current` says that it takes new connections."""
+
+    pid: int
+    current: bool
+    reloads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A request or stream that is being carried: its handle, the client's address without port, frontend, backend, server."""
+
+    handle: str
+    source: str
+    frontend: str
+    backend: str
+    server: str
+
+
+class Workers:
+    """Speaks to every worker through the master's socket, and to the current one by its own. Every method may raise OSError."""
+
+    def __init__(self, master: Path, admin: Callable[[], Path]) -> None:
+        self._master = master
+        self._admin = admin
+
+    async def all(self) -> list[Worker]:
+        """The workers that live, the current one first."""
+        found = []
+        current = False
+        for line in (await ask(self._master, "show proc")).splitlines():
+            if line.startswith("#"):
+                current = line.startswith("# workers")
+            match line.split():
+                case [pid, "worker", reloads, *_]:
+                    found.append(Worker(int(pid), current, int(reloads)))
+        return found
+
+    async def old(self) -> list[Worker]:
+        """Those of earlier configurations, the oldest first."""
+        return sorted((one for one in await self.all() if not one.current), key=lambda one: -one.reloads)
+
+    async def reload(self) -> str:
+        """Let the master start a worker with the files that it finds now. Returns what HAProxy said; raises ReloadRefused."""
+        answer = await ask(self._master, "reload", seconds=_RELOAD_SECONDS)
+        if not answer.startswith("Success=1"):
+            lines = [line.split(" : ", 1)[-1].strip() for line in answer.splitlines() if "[ALERT]" in line]
+            raise ReloadRefused(f"HAProxy refused to reload: {'; '.join(lines) or answer.strip() or 'it gave no reason'}")
+        return answer
+
+    async def run(self, steps: Iterable[Step], worker: Worker | None = None) -> None:
+        """Do steps in their order in a worker (None: the current one). Raises Failed at the first that does not succeed."""
+        for step in steps:
+            if isinstance(step, Rewrite):
+                await self._rewrite(step, worker)
+                continue
+            answer = await self.tell(step, worker)
+            if (step.answers not in answer) if step.answers else answer.strip():
+                raise Failed(f"HAProxy did not do `{step.text}`: {answer.strip()[:300] or 'it gave no answer'}")
+
+    async def tell(self, command: Command, worker: Worker | None = None) -> str:
+        """One command, whatever comes of it."""
+        if worker is None:
+            return await ask(self._admin(), command.text, command.payload)
+        return await ask(self._master, f"@!{worker.pid} {command.text}", command.payload)
+
+    async def _rewrite(self, step: Rewrite, worker: Worker | None) -> None:
+        answer = await self.tell(Command(f"prepare {step.kind} {step.file}"), worker)
+        match = _VERSION.search(answer)
+        if not match:
+            raise Failed(f"HAProxy did not prepare {step.file}: {answer.strip()[:300]}")
+        version = match[1]
+        for begin in range(0, len(step.lines), _LINES_AT_ONCE):
+            part = step.lines[begin : begin + _LINES_AT_ONCE]
+            if step.kind == "map":
+                commands = [Command(f"add map @{version} {step.file}", "".join(f"{line}\n" for line in part).encode())]
+            else:
+                # `add acl` takes no payload in 2.8; the lines are addresses, in which no semicolon can stand.
+                commands = [Command("; ".join(f"add acl @{version} {step.file} {line}" for line in part))]
+            await self.run(commands, worker)
+        await self.run([Command(f"commit {step.kind} @{version} {step.file}")], worker)
+
+    async def sessions(self, worker: Worker) -> list[Session]:
+        """The requests and streams of a worker, those of its own sockets left out."""
+        answer = await ask(self._master, f"@!{worker.pid} show sess", seconds=_RELOAD_SECONDS)
+        return [
+            Session(handle, source.rpartition(":")[0].strip("[]"), front, back, server)
+            for handle, source, front, back, server in _SESSION.findall(answer)
+            if front != "GLOBAL" and not front.startswith("MASTER")
+        ]
+
+    async def end(self, worker: Worker, sessions: Iterable[Session]) -> int:
+        """End sessions of a worker at once. Returns how many."""
+        handles = [session.handle for session in sessions]
+        for begin in range(0, len(handles), _LINES_AT_ONCE):
+            part = handles[begin : begin + _LINES_AT_ONCE]
+            text = "; ".join(f"shutdown session {handle}" for handle in part)
+            await ask(self._master, f"@!{worker.pid} {text}")
+        return len(handles)
