@@ -240,7 +240,8 @@ class Config(_Declared):
 
     def reached_at(self, listener: ListenerConfig) -> tuple[ClusterConfig, ...]:
         """The clusters behind a listener."""
-        return tuple(one for one in self.clusters if not listener.clusters or one.name in listener.clusters)
+        wanted = frozenset(listener.clusters)
+        return tuple(one for one in self.clusters if not wanted or one.name in wanted)
 
     @property
     def folder(self) -> Path:

@@ -167,10 +167,9 @@ def _said(text: object) -> str:
     return repr(text) if len(str(text)) <= _MOST_SHOWN else f"a text of {len(str(text))} characters"
 
 
-def _schema(title: str, *examples: str, pattern: str | None = None, description: str | None = None) -> WithJsonSchema:
-    found: dict[str, Any] = {"type": "string", "title": title, "examples": list(examples)}
-    optional = {"pattern": pattern, "description": description}
-    return WithJsonSchema(found | {key: value for key, value in optional.items() if value is not None})
+def _schema(title: str, *examples: str, pattern: str = "") -> WithJsonSchema:
+    optional = {"examples": list(examples), "pattern": pattern}
+    return WithJsonSchema({"type": "string", "title": title} | {key: value for key, value in optional.items() if value})
 
 
 Whole = Annotated[int, Strict()]
@@ -188,4 +187,4 @@ Dial = Annotated[
 Listen = Annotated[Endpoint, BeforeValidator(_listen), PlainSerializer(str), _schema("ADDR:PORT", "127.0.0.1:6443", "[::1]:6443")]
 Name = Annotated[str, AfterValidator(_name), _schema("name", "prod", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 Host = Annotated[str, AfterValidator(_host), _schema("host name", "prod.example.com", pattern=r"^[^*/@]+$")]
-FileName = Annotated[Path, BeforeValidator(_file_text), AfterValidator(_file), _schema("file", "tls.crt")]
+FileName = Annotated[Path, BeforeValidator(_file_text), AfterValidator(_file), _schema("file")]
