@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from kubegate.cluster.fields import Fields, kind_of
+from kubegate.cluster.fields import Fields
 from kubegate.cluster.files import read_file
-from kubegate.model.names import printable
+from kubegate.model.names import kind_of, printable
 from kubegate.model.problem import InvalidInput, Problem
 
 _DEEPEST = 100

@@ -6,22 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kubegate.cluster.files import beside
+from kubegate.model.names import kind_of
 from kubegate.model.problem import Problem
-
-_KINDS: dict[type, str] = {
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    str: "text",
-    list: "a list",
-    dict: "a mapping",
-    bytes: "binary data",
-}
-
-
-def kind_of(value: object) -> str:
-    """What a YAML value is, in words; never the value."""
-    return _KINDS.get(type(value), "nothing" if value is None else "something else")
 
 
 class Fields:

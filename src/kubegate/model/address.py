@@ -72,7 +72,7 @@ def parse_listen(text: str) -> Endpoint:
     in_brackets = host.startswith("[") and host.endswith("]")
     bare = host[1:-1] if in_brackets else host
     if not is_address(bare):
-        raise ValueError(f"{text!r} has no IP address before the port; names go into --host")
+        raise ValueError(f"{text!r} has no IP address before the port")
     address = ipaddress.ip_address(bare)
     if in_brackets != (address.version == 6):
         raise ValueError(f"{text!r}: an IPv6 address stands in brackets, and nothing else does")

@@ -1,5 +1,6 @@
-"""Names and text of strangers: which name a certificate covers, and how foreign text is shown on a terminal."""
+"""Names and values of strangers: which name a certificate covers, how foreign text is shown, what was meant by it."""
 
+import difflib
 import ipaddress
 from collections.abc import Iterable
 
@@ -8,6 +9,20 @@ from kubegate.model.address import is_address
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0") | frozenset(
     map(chr, range(0xFE00, 0xFE10))
 )
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+    bytes: "binary data",
+}
+
+
+def kind_of(value: object) -> str:
+    """What a YAML value is, in words; never the value."""
+    return _KINDS.get(type(value), "nothing" if value is None else "something else")
 
 
 def printable(text: str) -> str:
@@ -39,3 +54,15 @@ def covers(certified: Iterable[str], name: str) -> bool:
     label, _, parent = wanted.partition(".")
     accepted = {wanted, f"*.{parent}"} if label and "." in parent else {wanted}
     return any(one.lower() in accepted for one in certified)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like another one, without regard to case, dashes and underscores; None if none is."""
+    plain = {_plain(one): one for one in known}
+    found = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=0.7)
+    return plain[found[0]] if found else None
+
+
+def _plain(word: str) -> str:
+    # What is long is no slip of the pen, and takes long to compare.
+    return word[:64].lower().replace("_", "").replace("-", "")
