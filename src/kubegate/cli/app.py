@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, schema
+from kubegate.cli import expose, run, schema, trial
 
 
 def examples(*commands: str) -> str:
@@ -23,6 +23,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("run", help=run.RUN, epilog=examples(*run.RUN_EXAMPLES))(run.run)
+app.command("check", help=trial.CHECK, epilog=examples(*trial.CHECK_EXAMPLES))(trial.check)
+app.command("status", help=run.STATUS, epilog=examples(*run.STATUS_EXAMPLES))(run.status)
+app.command("diff", help=trial.DIFF, epilog=examples(*trial.DIFF_EXAMPLES))(trial.diff)
+app.command("reload", help=run.RELOAD, epilog=examples(*run.RELOAD_EXAMPLES))(run.reload)
+app.command("render", help=trial.RENDER, epilog=examples(*trial.RENDER_EXAMPLES))(trial.render)
 app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(expose.command)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 

@@ -87,6 +87,10 @@ class DataPlane:
         self.plans.load()
         return self._remember(folder, plan)
 
+    def forget(self, plan: Plan) -> None:
+        """Take `plan` for what runs, though nobody knows: the next change has to be a reload."""
+        self.plan, self._shape, self._generation = plan, shape(plan, self._sockets), None
+
     def _remember(self, folder: Path, plan: Plan) -> bool:
         drawn = shape(plan, self._sockets)
         bundle = self._bundle(plan, drawn)

@@ -72,15 +72,7 @@ class Exposure:
         streams = await self._haproxy.open_streams()
         if streams:
             self._say(f"stopping: {streams} open, waiting at most {DRAIN_SECONDS:.0f} s for them; Ctrl-C again ends at once")
-        drain = asyncio.create_task(self._haproxy.stop(DRAIN_SECONDS), name="drain")
-        hurry = asyncio.create_task(stop.again.wait(), name="wait for a second signal")
-        try:
-            await asyncio.wait({drain, hurry}, return_when=asyncio.FIRST_COMPLETED)
-            return drain.done() and drain.result()
-        finally:
-            hurry.cancel()
-            drain.cancel()
-            await asyncio.wait({drain, hurry})
+        return await stop.unless_again(self._haproxy.stop(DRAIN_SECONDS))
 
 
 async def _start(prepared: Prepared, haproxy: HAProxy, say: Say) -> Status:

@@ -165,7 +165,9 @@ def _names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
     for listener in config.listeners:
         reached = config.reached_at(listener)
         if listener.default_cluster == cluster.name or reached == (cluster,):
-            names = names_in_play(cluster.model_copy(update={"hosts": tuple(names)}), listener.address, reachable(listener.address))
+            names = names_in_play(
+                cluster.model_copy(update={"hosts": tuple(names)}), listener.address, reachable(listener.address)
+            )
     return tuple(dict.fromkeys(names))
 
 

@@ -29,7 +29,13 @@ def listen_problems(listen: Endpoint, store: Store) -> list[Problem]:
     return [unusable(listen, why)] if why else []
 
 
-def unusable(listen: Endpoint, why: str) -> Problem:
+def address_problems(where: str, listen: Endpoint) -> list[Problem]:
+    """Why nothing can listen at an address that is declared at `where`."""
+    why = network.why_not_bindable(listen.host, listen.port)
+    return [unusable(listen, why, where)] if why else []
+
+
+def unusable(listen: Endpoint, why: str, where: str = "") -> Problem:
     """The problem that an address cannot be listened on, with what to do about it."""
     if "in use" in why:
         listener = network.listener_on(listen.port)
@@ -38,7 +44,9 @@ def unusable(listen: Endpoint, why: str) -> Problem:
         hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another port"
     else:
         hint = "choose an address of this machine (ip address lists them)"
-    return Problem(f"--listen {listen}", "listen.unusable", f"it cannot be listened on: {why}", hint)
+    return Problem(
+        where or f"--listen {listen}", "listen.unusable", f"{listen if where else 'it'} cannot be listened on: {why}", hint
+    )
 
 
 def reachable(listen: Endpoint) -> tuple[Reach, ...]:
@@ -49,14 +57,14 @@ def reachable(listen: Endpoint) -> tuple[Reach, ...]:
     return (Reach(interface=network.interface_of(listen.host) or "?", address=listen.host),)
 
 
-def open_to_others(listen: Endpoint, reach: tuple[Reach, ...]) -> list[Problem]:
+def open_to_others(listen: Endpoint, reach: tuple[Reach, ...], where: str = "") -> list[Problem]:
     """The warning that others than this machine's users reach the gate."""
     if listen.is_loopback:
         return []
     where = ", ".join(f"{entry.address} ({entry.interface})" for entry in reach)
     return [
         Problem(
-            f"--listen {listen}",
+            where or f"--listen {listen}",
             "listen.open",
             f"everyone who can reach {where} can try to log in here",
             "limit the senders by a firewall, or listen on 127.0.0.1",

@@ -14,21 +14,26 @@ _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 class Stop:
     """An async context manager in which these signals end nothing by themselves: they set `asked`, and then `again`.
 
+    SIGUSR2 sets `leave` for those who wait for it: to end, and leave running what was started. SIGHUP is a request to stop unless
+    `hangup` is given, which is called then.
+
     Signals that this process was started to ignore stay ignored: so do nohup and scripts with their background jobs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hangup: Callable[[], None] | None = None) -> None:
         self.asked = asyncio.Event()
         self.again = asyncio.Event()
+        self.leave = asyncio.Event()
+        self._hangup = hangup
         self._before: dict[signal.Signals, _Handler] = {}
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in (*_SIGNALS, signal.SIGUSR2):
             before = signal.getsignal(number)
             if before is not signal.SIG_IGN:
                 self._before[number] = before
-                loop.add_signal_handler(number, self.ask)
+                loop.add_signal_handler(number, self._handler(number))
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -36,6 +41,11 @@ class Stop:
         for number, before in self._before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL if before is None else before)
+
+    def _handler(self, number: signal.Signals) -> Callable[[], None]:
+        if number is signal.SIGUSR2:
+            return self.leave.set
+        return self._hangup if number is signal.SIGHUP and self._hangup is not None else self.ask
 
     def ask(self) -> None:
         """Ask once more."""
@@ -59,6 +69,18 @@ class Stop:
         if task.exception():
             await _signals_seen()
         return None if task.exception() and self.asked.is_set() else task.result()
+
+    async def unless_again(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """The result of `work`; False if somebody asked a second time before it was done, and it was cancelled."""
+        task = asyncio.create_task(work, name="work that a second signal ends")
+        again = asyncio.create_task(self.again.wait(), name="wait for a second signal")
+        try:
+            await asyncio.wait({task, again}, return_when=asyncio.FIRST_COMPLETED)
+            return task.done() and task.result()
+        finally:
+            again.cancel()
+            task.cancel()
+            await asyncio.wait({task, again})
 
 
 async def _signals_seen() -> None:

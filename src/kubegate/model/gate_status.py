@@ -1,0 +1,109 @@
+"""Status of a gate that was declared by a file: what really runs, as facts for people and scripts."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from kubegate.model.config import Mode
+from kubegate.model.status import Remark
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Refusal(_Fact):
+    """A problem for which a configuration was refused."""
+
+    where: str
+    code: str
+    message: str
+    hint: str = ""
+
+
+class ServerStatus(_Fact):
+    """One API server: `state` is `up`, `down`, `draining` or `unknown`; `why` is the last health check in words.
+
+    `readiness_known` is False where it answers, but not about its readiness. `carried` counts requests and streams.
+    """
+
+    address: str
+    state: str
+    why: str
+    readiness_known: bool
+    seconds: int | None
+    carried: int
+
+
+class CertificateStatus(_Fact):
+    """The certificate that the gate shows for a cluster; `days_left` is negative once it has expired."""
+
+    names: tuple[str, ...]
+    sha256: str
+    not_after: datetime
+    days_left: int
+    self_signed: bool
+
+
+class ClusterStatus(_Fact):
+    """One cluster. `backend` is its name in HAProxy's own statistics. `streams` are those open now, of all workers."""
+
+    name: str
+    mode: Mode
+    hosts: tuple[str, ...]
+    backend: str
+    verified_name: str | None
+    allow: tuple[str, ...]
+    check_seconds: float
+    servers: tuple[ServerStatus, ...]
+    certificate: CertificateStatus | None
+    carried: int
+    streams: int
+
+
+class ListenerStatus(_Fact):
+    """One listener and the clusters behind it."""
+
+    name: str
+    address: str
+    clusters: tuple[str, ...]
+    default_cluster: str | None
+
+
+class WorkerStatus(_Fact):
+    """A HAProxy worker of an earlier configuration that lives on with what it carries."""
+
+    pid: int
+    carried: int
+
+
+class GateStatus(_Fact):
+    """A gate. `refused` says why the file as it is now does not run; it is empty if it does.
+
+    `from_last_good` says that it was started from the last good generation because the file could not be used.
+    """
+
+    file: str
+    version: str
+    pid: int
+    started: datetime
+    haproxy: str
+    haproxy_pid: int | None
+    generation: int
+    since: datetime
+    from_last_good: bool
+    refused: tuple[Refusal, ...]
+    warnings: tuple[Remark, ...]
+    listeners: tuple[ListenerStatus, ...]
+    clusters: tuple[ClusterStatus, ...]
+    old_workers: tuple[WorkerStatus, ...]
+    max_old_workers: int
+    leaving_servers: int
+    reloads: int
+    live_changes: int
+    streams_ended: int
+
+
+def healthy(status: GateStatus) -> bool:
+    """Whether everything that was declared runs and can be reached."""
+    return not status.refused and all(any(one.state == "up" for one in cluster.servers) for cluster in status.clusters)
