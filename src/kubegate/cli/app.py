@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose
+from kubegate.cli import expose, version
 
 
 def examples(*commands: str) -> str:
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(expose.command)
+app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 
 
 def _print_version(wanted: bool) -> None:
