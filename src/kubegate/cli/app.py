@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, run, schema, trial
+from kubegate.cli import expose, run, schema, trial, version
 
 
 def examples(*commands: str) -> str:
@@ -31,6 +31,7 @@ app.command("reload", help=run.RELOAD, epilog=examples(*run.RELOAD_EXAMPLES))(ru
 app.command("render", help=trial.RENDER, epilog=examples(*trial.RENDER_EXAMPLES))(trial.render)
 app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(expose.command)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
+app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 
 
 def _print_version(wanted: bool) -> None:
