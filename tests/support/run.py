@@ -15,14 +15,14 @@ import psutil
 import yaml
 
 from kubegate.model.gate_status import ClusterStatus, GateStatus
-from kubegate.runtime.generation import Store
 from kubegate.runtime.gate_folders import folders_of
+from kubegate.runtime.generation import Store
 from kubegate.system.network import free_port
 from kubegate.system.processes import ProcessId
 from tests.support.expose import Home, command, kubegate
 from tests.support.forge import Forged, forge
-from tests.support.rawhttp import Answer, Client, request
 from tests.support.rawh2 import Client as Client2
+from tests.support.rawhttp import Answer, Client, request
 from tests.support.tls import API_NAME, client_context, cluster_authority, front_authority
 from tests.support.upstream import Upstream, eventually
 
@@ -61,7 +61,9 @@ def cluster(folder: Path, name: str, *upstreams: Upstream, ca: Forged | None = N
     return declared | more
 
 
-def gate_file(folder: Path, *clusters: Document, port: int | None = None, listener: Document | None = None, **more: Any) -> Document:
+def gate_file(
+    folder: Path, *clusters: Document, port: int | None = None, listener: Document | None = None, **more: Any
+) -> Document:
     """A whole declaration with one listener on loopback."""
     address = f"127.0.0.1:{port or free_port('127.0.0.1')}"
     declared = {
@@ -156,7 +158,9 @@ class Running:
 
     def until_up(self, name: str, servers: int = 1) -> None:
         """Wait until that many API servers of a cluster are known to be up."""
-        eventually(lambda: sum(s.state == "up" and s.why == "answers" for s in self.cluster(name).servers) >= servers, f"{name} is up")
+        eventually(
+            lambda: sum(s.state == "up" and s.why == "answers" for s in self.cluster(name).servers) >= servers, f"{name} is up"
+        )
 
     @property
     def port(self) -> int:
@@ -182,7 +186,9 @@ class Running:
         """A connection that speaks HTTP/2."""
         return Client2.connect("127.0.0.1", self.port, client(), name)
 
-    def ask(self, target: str = "/", name: str | None = "one.test", host: str | None = None, method: str = "GET", **more: Any) -> Answer:
+    def ask(
+        self, target: str = "/", name: str | None = "one.test", host: str | None = None, method: str = "GET", **more: Any
+    ) -> Answer:
         """One request on a connection of its own."""
         with self.dial(name, **more) as connection:
             return connection.ask(request(method, target, host=host or name or f"127.0.0.1:{self.port}"))

@@ -17,7 +17,7 @@ from kubegate.runtime.declare import Flags
 from kubegate.runtime.expose import Exposure
 from kubegate.runtime.signals import Stop
 
-SUMMARY = "Expose the API server of a kubeconfig behind a verified TLS front, until stopped."
+SUMMARY = "Expose the API server of a kubeconfig, until stopped."
 EXAMPLES = (
     "kubegate expose",
     "kubegate expose --context dev --out client.kubeconfig --account dev/robot --for 1h",

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -12,8 +12,10 @@ from rich.text import Text
 from kubegate.cli.console import Output, errors_reported, line, rows, say, show, show_json
 from kubegate.model.gate_status import ClusterStatus, GateStatus, ServerStatus, healthy
 from kubegate.runtime import control_client
-from kubegate.runtime.run import Gate
 from kubegate.runtime.signals import Stop
+
+if TYPE_CHECKING:
+    from kubegate.runtime.run import Gate
 
 DEFAULT_FILE = Path("kubegate.yaml")
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The declared file.", metavar="FILE")]
@@ -22,11 +24,11 @@ MaybeFile = Annotated[
 ]
 OutputAs = Annotated[Output, typer.Option(help="How facts are printed.")]
 
-RUN = "Run the gate that a file declares, and follow the file."
+RUN = "Run the gate that a file declares."
 RUN_EXAMPLES = ("kubegate run -c kubegate.yaml", "systemctl start kubegate    # see docs/run.md")
-STATUS = "Show what really runs: clusters, servers, certificates, streams, warnings."
+STATUS = "Show what really runs, and what needs attention."
 STATUS_EXAMPLES = ("kubegate status", "kubegate status -c kubegate.yaml --output json")
-RELOAD = "Let a running gate look at its file, and at everything that it names, again."
+RELOAD = "Let a running gate look at its file and all files again."
 RELOAD_EXAMPLES = ("kubegate reload", "kubegate reload -c kubegate.yaml")
 
 _STATES = {"up": "green", "down": "bold red", "draining": "yellow"}
@@ -39,6 +41,9 @@ def run(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> No
 
 
 async def _run(file: Path) -> None:
+    # Its services take a while to load, which other commands need not wait for.
+    from kubegate.runtime.run import Gate
+
     hung_up = asyncio.Event()
     async with Stop(hangup=hung_up.set) as stop:
         gate = await stop.unless_asked(Gate.open(file, os.environ, say))
@@ -58,7 +63,7 @@ async def _run(file: Path) -> None:
             say("stopped" if drained else "stopped; what was still open was ended")
 
 
-async def _reload_at(hung_up: asyncio.Event, gate: Gate) -> None:
+async def _reload_at(hung_up: asyncio.Event, gate: "Gate") -> None:
     while True:
         await hung_up.wait()
         hung_up.clear()

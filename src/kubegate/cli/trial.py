@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -13,11 +13,13 @@ from rich.text import Text
 from kubegate.cli.console import Output, errors_reported, line, show, show_json
 from kubegate.cli.run import DEFAULT_FILE, ConfigFile, OutputAs
 from kubegate.render.haproxy import CONFIG_FILE
-from kubegate.runtime.trial import Comparison, Trial, compare, try_out
 
-CHECK = "Check a file, everything that it names, and what would be made of it: every problem at once."
+if TYPE_CHECKING:
+    from kubegate.runtime.trial import Comparison, Trial
+
+CHECK = "Check a file and all that it names: every problem at once."
 CHECK_EXAMPLES = ("kubegate check -c kubegate.yaml", "kubegate check -c kubegate.yaml --output json")
-DIFF = "Say what a file would change in the gate that runs by it."
+DIFF = "Say what a file would change in the running gate."
 DIFF_EXAMPLES = ("kubegate diff -c kubegate.yaml",)
 RENDER = "Print exactly what would run."
 RENDER_EXAMPLES = ("kubegate render haproxy -c kubegate.yaml", "kubegate render haproxy -c kubegate.yaml --out folder")
@@ -31,6 +33,8 @@ class Target(StrEnum):
 
 def check(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> None:
     """Check a declared file."""
+    from kubegate.runtime.trial import try_out
+
     with errors_reported(output):
         tried = asyncio.run(try_out(config, os.environ))
     if output is Output.JSON:
@@ -40,7 +44,7 @@ def check(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> 
         show(_checked(config, tried))
 
 
-def _checked(file: Path, tried: Trial) -> Iterator[Text]:
+def _checked(file: Path, tried: "Trial") -> Iterator[Text]:
     clusters = [backend for backend in tried.plan.backends if backend.cluster]
     servers = sum(len(backend.servers) for backend in clusters)
     yield line(
@@ -54,6 +58,8 @@ def _checked(file: Path, tried: Trial) -> Iterator[Text]:
 
 def diff(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> None:
     """Compare a declared file with what runs."""
+    from kubegate.runtime.trial import compare
+
     with errors_reported(output):
         found = asyncio.run(compare(config, os.environ))
     if output is Output.JSON:
@@ -62,7 +68,7 @@ def diff(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> N
         show(_compared(found))
 
 
-def _compared(found: Comparison) -> Iterator[Text]:
+def _compared(found: "Comparison") -> Iterator[Text]:
     if not found.changes and not found.reload:
         yield line("nothing would change")
         return
@@ -79,6 +85,8 @@ def render(
     out: Annotated[Path | None, typer.Option(help="Write every file, keys too, into this new folder.", metavar="FOLDER")] = None,
 ) -> None:
     """Print what a file is rendered to."""
+    from kubegate.runtime.trial import try_out
+
     del target
     with errors_reported(Output.TEXT):
         tried = asyncio.run(try_out(config, os.environ))
@@ -88,7 +96,7 @@ def render(
     typer.echo(tried.bundle.files[CONFIG_FILE].decode(), nl=False)
 
 
-def _write(folder: Path, tried: Trial) -> None:
+def _write(folder: Path, tried: "Trial") -> None:
     folder.mkdir(mode=0o700)
     for name, content in tried.bundle.files.items():
         descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -14,10 +14,10 @@ class Place:
     cluster: str | None
     before: Backend | None = None
 
-    def vacant(self) -> Backend:
-        """The backend without a cluster: it serves nobody, and keeps what only a reload could change."""
+    def vacant(self, usual: Backend) -> Backend:
+        """The backend without a cluster: it serves nobody, and keeps what only a reload could change, `usual` at first."""
         if self.before is None:
-            return Backend(self.backend, (), tls=True, verification=None)
+            return replace(usual, name=self.backend)
         return replace(
             self.before,
             servers=(),

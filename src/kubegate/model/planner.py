@@ -4,9 +4,9 @@ import re
 from datetime import timedelta
 
 from kubegate.model.address import Endpoint, is_address
+from kubegate.model.assignment import assign
 from kubegate.model.config import ClusterConfig, Config, ListenerConfig, Mode
 from kubegate.model.facts import ClusterFacts, Facts, ServerFact, UpstreamFacts
-from kubegate.model.assignment import assign
 from kubegate.model.plan import Backend, Frontend, Health, Plan, Process, Route, Shown, Timeouts, Verification
 from kubegate.model.problem import InvalidInput, Problem
 
@@ -41,22 +41,41 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
     places = assign([cluster.name for cluster in config.clusters], running, config.data_plane.spare_clusters)
     servers = sum(len(facts.clusters[cluster.name].upstream.servers) for cluster in config.clusters)
     stretch = _stretch(servers, running, config)
+    usual = _usual(config, stretch)
     backends = []
     for place in places:
         cluster = config.cluster(place.cluster) if place.cluster else None
         if cluster is not None:
             backends.append(_backend(cluster, facts.clusters[cluster.name], place.backend, stretch))
         else:
-            backends.append(place.vacant())
+            backends.append(place.vacant(usual))
     at = {backend.cluster: backend.name for backend in backends if backend.cluster}
     fronts = tuple(_frontend(config, listener, facts, at) for listener in config.listeners)
     return Plan(fronts, tuple(backends), _process(config, facts))
+
+
+def _usual(config: Config, stretch: int) -> Backend:
+    """What a place that waits for a cluster looks like: as most clusters do, for then the next one fits."""
+    likely = [_settings(cluster, stretch) for cluster in config.clusters if cluster.mode is Mode.TERMINATE]
+    balance, health, timeouts = max(likely, key=likely.count) if likely else _settings(ClusterConfig(), stretch)
+    return Backend("", (), tls=True, verification=None, balance=balance, health=health, timeouts=timeouts)
+
+
+def _settings(cluster: ClusterConfig, stretch: int) -> tuple[str, Health, Timeouts]:
+    """What only a reload can change about a cluster."""
+    health, timeouts = cluster.health, cluster.timeouts
+    return (
+        str(cluster.balance),
+        Health(_milliseconds(health.interval) * stretch, health.rise, health.fall),
+        Timeouts(_milliseconds(timeouts.connect), _milliseconds(timeouts.request), _milliseconds(timeouts.stream)),
+    )
 
 
 def _backend(cluster: ClusterConfig, found: ClusterFacts, name: str, stretch: int) -> Backend:
     upstream = found.upstream
     usable = not upstream.tls or upstream.ca_pem is None or verified_name(upstream) is not None
     servers = tuple(Endpoint(server.address, server.port) for server in upstream.servers) if usable else ()
+    balance, health, timeouts = _settings(cluster, stretch)
     return Backend(
         name=name,
         servers=servers,
@@ -64,13 +83,9 @@ def _backend(cluster: ClusterConfig, found: ClusterFacts, name: str, stretch: in
         verification=_verification(upstream) if servers else None,
         opened=cluster.mode is Mode.TERMINATE,
         cluster=cluster.name,
-        balance=str(cluster.balance),
-        health=Health(_milliseconds(cluster.health.interval) * stretch, cluster.health.rise, cluster.health.fall),
-        timeouts=Timeouts(
-            _milliseconds(cluster.timeouts.connect),
-            _milliseconds(cluster.timeouts.request),
-            _milliseconds(cluster.timeouts.stream),
-        ),
+        balance=balance,
+        health=health,
+        timeouts=timeouts,
         allow=tuple(str(network) for network in cluster.allow) or None,
         max_carried=cluster.limits.connections,
         requests_per_second=cluster.limits.requests_per_second,

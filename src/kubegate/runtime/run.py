@@ -26,6 +26,7 @@ from kubegate.runtime.dataplane import Bounds, DataPlane
 from kubegate.runtime.findings import Findings, with_remedy
 from kubegate.runtime.gate_folders import GateFolders, folders_of
 from kubegate.runtime.generation import Store
+from kubegate.runtime.holes import warnings_about
 from kubegate.runtime.inputs import Gathered, Inputs
 from kubegate.runtime.news import News
 from kubegate.runtime.process import HAProxy, Say
@@ -199,7 +200,7 @@ class Gate:
 
     def _settled(self, config: Config, gathered: Gathered) -> None:
         self.config = config
-        self.warnings = (*gathered.warnings, *_open_to_others(config))
+        self.warnings = (*gathered.warnings, *_open_to_others(config), *warnings_about(self._binary))
         self.refused = ()
         self.from_last_good = False
         self.data_plane.bounds = Bounds(config.data_plane.max_old_workers, config.data_plane.old_worker_wait.total_seconds())
