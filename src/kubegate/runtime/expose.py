@@ -10,10 +10,10 @@ from kubegate.cluster.client import ApiClient, GrantedToken
 from kubegate.model.problem import Problem
 from kubegate.model.status import Remark, ServingCertificate, Status, UpstreamStatus
 from kubegate.render import kubeconfig
-from kubegate.render.haproxy import render
 from kubegate.render.kubeconfig import ClientAccess
 from kubegate.runtime import advice, outfile
 from kubegate.runtime.access import answer, client_access
+from kubegate.runtime.dataplane import DataPlane
 from kubegate.runtime.declare import Flags
 from kubegate.runtime.front import Front
 from kubegate.runtime.prepare import Prepared, prepare
@@ -80,8 +80,7 @@ async def _start(prepared: Prepared, haproxy: HAProxy, say: Say) -> Status:
     access = client_access(prepared, token)
     store = prepared.store
     store.clear()
-    store.switch(store.accept(render(prepared.plan, store.sockets), prepared.binary))
-    await haproxy.start()
+    await DataPlane(prepared.binary, store, haproxy, say).start(prepared.plan)
     # Both listen for a moment, so that no client finds the port closed.
     if left := store.take_over():
         say(f"taking over from HAProxy {left.pid}, which an earlier kubegate left running")
