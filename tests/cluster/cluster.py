@@ -122,11 +122,17 @@ class Cluster:
         if os.geteuid() != 0:
             return None
         lock = Lock(site)
-        state = State.load(site)
-        if state is None or not state.kept or not state.running():
+        try:
+            state = State.load(site)
+            if state and state.kept and state.running():
+                cluster = cls(state, lock)
+                cluster._settle()
+                return cluster
+        except BaseException:
             lock.release()
-            return None
-        return cls(state, lock)
+            raise
+        lock.release()
+        return None
 
     @classmethod
     def down(cls, site: Site = FIRST, progress: Progress = _silent) -> None:
@@ -144,10 +150,7 @@ class Cluster:
             if not self._state.kept:
                 teardown.remove(self._state.site, _silent)
                 return
-            self.stop_apiserver(self.spare.index, signal.SIGTERM)
-            for server in self.servers:
-                if not self._runs(server.index):
-                    self.start_apiserver(server.index)
+            self._settle()
         finally:
             self._lock.release()
 
@@ -259,6 +262,13 @@ class Cluster:
                 lines = server.audit_log.read_text().splitlines(keepends=True)
                 events += [json.loads(line) for line in lines if line.endswith("\n")]
         return sorted(events, key=lambda event: str(event["requestReceivedTimestamp"]))
+
+    def _settle(self) -> None:
+        """Every lasting API server runs, and no other, whatever a test left."""
+        for server in self.servers:
+            if not self._runs(server.index):
+                self.start_apiserver(server.index)
+        self.remove_apiserver(self.spare.index)
 
     def _runs(self, index: int) -> bool:
         process = self._state.processes.get(control_plane.apiserver_name(index))

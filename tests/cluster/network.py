@@ -28,8 +28,7 @@ _CLONE_NEWNET = 0x40000000
 def prepare(state: State) -> None:
     """Makes the namespace, its addresses and the way there, also to pods and services."""
     site = state.site
-    state.add(spawn(site, HOLDER, ["unshare", "--net", "sh", "-c", _HOLD]))
-    holder = state.processes[HOLDER]
+    holder = state.add(spawn(site, HOLDER, ["unshare", "--net", "sh", "-c", _HOLD]))
     wait.until(lambda: _namespace(holder.pid) != _namespace(os.getpid()), "there is a network namespace", process=holder)
     _ip(site, [f"link add {site.link} type veth peer name eth0 netns {holder.pid}"])
     addresses = [*site.every_api_address, site.node_address]
