@@ -81,7 +81,8 @@ class Watch:
     def finish(self) -> None:
         """Let it end, and see that nothing of it was lost."""
         self._may_end.set()
-        assert self._client.answer().body == b"firstlast"
+        with self._client:
+            assert self._client.answer().body == b"firstlast"
 
 
 def test_a_renewed_certificate_is_shown_and_a_bad_one_is_refused(gate: tuple[Exposed, Upstream, Path], person: Home) -> None:
