@@ -99,9 +99,10 @@ def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[s
     first = sorted(opened, key=lambda cluster: cluster.name != listener.default_cluster)[:1]
     shown = [Shown(one.name, pem, one.hosts) for one in opened for pem in _certificate(one, facts.clusters[one.name])]
     default = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
-    if not opened and len(clusters) == 1:
-        # Nobody else is reached here, so no name has to lead there, and none is looked at.
-        return Frontend(listener.name, listener.address, at[clusters[0].name], sole=True, proxy_from=_senders(listener))
+    if len(clusters) == 1 and not (opened and clusters[0].hosts):
+        # Nobody else is reached here, and no name is declared that would have to be asked for.
+        alone = at[clusters[0].name]
+        return Frontend(listener.name, listener.address, alone, tuple(default), sole=True, proxy_from=_senders(listener))
     return Frontend(
         name=listener.name,
         listen=listener.address,
