@@ -81,13 +81,14 @@ class Running:
     def __init__(self, file: Path, home: Home, before: Sequence[str] = (), extra: Mapping[str, str] | None = None) -> None:
         self.file = file
         self.home = home
-        self.process = subprocess.Popen(
-            [*before, *command("run", "-c", str(file))],
-            env=home.environ(extra),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(file.parent / "said.log").open("ab"),
-        )
+        with (file.parent / "said.log").open("ab") as said:
+            self.process = subprocess.Popen(
+                [*before, *command("run", "-c", str(file))],
+                env=home.environ(extra),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
         self.extra = dict(extra or {})
         self.folders = folders_of(file, home.environ(extra))
 
