@@ -1,5 +1,6 @@
 """`kubegate run` as an operator runs it: a declared file that tests write and write again, and the gate that follows it."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,6 +16,7 @@ import psutil
 import yaml
 
 from kubegate.model.gate_status import ClusterStatus, GateStatus
+from kubegate.runtime.control import ask
 from kubegate.runtime.gate_folders import folders_of
 from kubegate.runtime.generation import Store
 from kubegate.system.network import free_port
@@ -193,6 +195,10 @@ class Running:
         """One request on a connection of its own."""
         with self.dial(name, **more) as connection:
             return connection.ask(request(method, target, host=host or name or f"127.0.0.1:{self.port}"))
+
+    def tell(self, command: str) -> str:
+        """One question to the Runtime API of HAProxy's current worker."""
+        return asyncio.run(ask(Store(self.folders.run, self.folders.kept).admin_socket, command))
 
     def kill(self) -> None:
         """End the control plane without a chance to do anything."""
