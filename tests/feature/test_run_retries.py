@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from tests.support.rawhttp import NoAnswer
 from tests.support.rawhttp import request as ask
 from tests.support.run import Running, cluster, gate_file, run
 from tests.support.separate import HELD, Separate, hold
+from tests.support.tls import API_NAME
 from tests.support.upstream import Exchange, Upstream, eventually
 
 pytestmark = pytest.mark.haproxy
@@ -162,22 +164,22 @@ class Pair:
         """Wait until so many watches are open in all."""
         eventually(lambda: sum(map(len, self.open.values())) >= count, f"{count} watches are open")
 
-    def asked(self, server: Upstream, times: int = 20) -> int:
-        """How many of so many requests, one after another, come to a server."""
+    def asked(self, server: Upstream, end: str = "") -> int:
+        """How many of twenty requests, one after another, come to a server."""
         path = f"/apis/one/{next(_numbers)}"
-        for _ in range(times):
-            assert self.gate.ask(path).status == 200
+        for _ in range(20):
+            assert self.gate.ask(f"{path}{end}").status == 200
         return len(server.seen(path))
 
     def state(self, server: Upstream) -> ServerStatus:
         """The status of a server."""
         return next(one for one in self.gate.cluster("one").servers if one.address == str(server.endpoint))
 
-    def share(self, server: Upstream) -> int:
-        """How much of its share a server is given, in percent."""
+    def shares(self, server: Upstream) -> list[int]:
+        """How much of its share a server is given of requests and of streams, in percent; nothing where it is down."""
         rows = csv.DictReader(self.gate.tell("show stat -1 4 -1").removeprefix("# ").splitlines())
-        [throttle] = [row["throttle"] for row in rows if row["pxname"] == "one" and row["svname"].startswith(f"{server.endpoint}_")]
-        return int(throttle or 100)
+        own = [row for row in rows if row["svname"].startswith(f"{server.endpoint}_")]
+        return [int(row["throttle"] or 100) if row["status"].startswith("UP") else 0 for row in own]
 
 
 WATCHED = "/api/v1/namespaces"
@@ -221,7 +223,7 @@ def test_watches_of_a_server_that_dies_end_and_resume_at_the_other(pair: Pair, r
         for exchange in pair.open[lives.port]:
             exchange.chunk(b"more")
         ended = sum(not told(client.chunk) for client in watching)
-        ended2 = sum(not told(lambda stream=stream: shared.data(stream)) for stream in streams)
+        ended2 = sum(not told(functools.partial(shared.data, stream)) for stream in streams)
         assert ended + ended2 == len(pair.open[dies.port])
         assert min(ended, ended2) > 0
         # Each of them asks again; over HTTP/2 the connection is still good.
@@ -271,25 +273,41 @@ def test_a_server_that_is_not_ready_gets_nothing_new_and_comes_back_gradually(re
             assert client.head().status == 200
             assert client.chunk() == b"begun"
         unready.ready = 500
-        eventually(lambda: pair.state(unready).state == "down", "it is taken out")
+        eventually(lambda: pair.shares(unready) == [0, 0], "it is taken out")
+        assert pair.state(unready).state == "down"
         assert pair.state(unready).why == "is not ready (500 to /readyz)"
         pair.gate.wait_for(f"API server {unready.endpoint} is down")
         assert pair.asked(unready) == 0
+        assert pair.asked(unready, end="?watch=true") == 0
         # What it carries it goes on to carry.
         for exchange in [exchange for exchanges in pair.open.values() for exchange in exchanges]:
             exchange.chunk(b"more")
         assert {one.chunk(), two.chunk()} == {b"more"}
     unready.ready = 200
-    eventually(lambda: pair.state(unready).state == "up", "it is taken in again")
-    assert 0 < pair.share(unready) < 100
-    assert pair.share(other) == 100
+    eventually(lambda: all(pair.shares(unready)), "it is taken in again")
+    assert max(pair.shares(unready)) < 100
+    assert pair.shares(other) == [100, 100]
     pair.gate.wait_for(f"API server {unready.endpoint} answers again")
     eventually(lambda: pair.asked(unready) > 0, "it is used again")
+    eventually(lambda: pair.asked(unready, end="?watch=true") > 0, "it is used for streams again")
     assert (pair.gate.haproxy.pid, pair.gate.workers()) == haproxy
 
 
-def test_both_die_and_come_back(pair: Pair) -> None:
+@pytest.fixture
+def addresses(person: Home) -> Iterator[Pair]:
+    """The same, but the name by which they are verified is only known from their certificates."""
+    with Upstream() as a, Upstream() as b:
+        declared = cluster(person.path, "one", a, b)
+        del declared["upstream"]["serverName"]
+        with run(gate_file(person.path, declared), person) as gate:
+            assert gate.cluster("one").verified_name == API_NAME
+            yield Pair(gate, (a, b))
+
+
+@pytest.mark.parametrize("how", ["pair", "addresses"])
+def test_both_die_and_come_back(request: pytest.FixtureRequest, how: str) -> None:
     """Meanwhile the file changes: nobody forgets where they were and how they are verified."""
+    pair: Pair = request.getfixturevalue(how)
     a, b = pair.servers
     for server in pair.servers:
         server.close(reset=True)
@@ -306,5 +324,5 @@ def test_both_die_and_come_back(pair: Pair) -> None:
     for server in pair.servers:
         server.start()
         eventually(lambda: pair.gate.ask("/back").status == 200, "it is used again")
-    eventually(lambda: a.seen("/back") and b.seen("/back") or pair.gate.ask("/back").status != 200, "both are used again")
+    eventually(lambda: pair.gate.ask("/back").status == 200 and a.seen("/back") and b.seen("/back"), "both are used again")
     assert pair.gate.status().reloads == 0

@@ -1,4 +1,4 @@
-"""An API server of tests in a process of its own, which can be killed as processes are: it holds what has `/held/` in its path."""
+"""An API server of tests in a process of its own, which can be killed as processes are."""
 
 import json
 import os
