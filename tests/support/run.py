@@ -81,13 +81,14 @@ class Running:
     def __init__(self, file: Path, home: Home, before: Sequence[str] = (), extra: Mapping[str, str] | None = None) -> None:
         self.file = file
         self.home = home
-        self.process = subprocess.Popen(
-            [*before, *command("run", "-c", str(file))],
-            env=home.environ(extra),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(file.parent / "said.log").open("ab"),
-        )
+        with (file.parent / "said.log").open("ab") as said:
+            self.process = subprocess.Popen(
+                [*before, *command("run", "-c", str(file))],
+                env=home.environ(extra),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
         self.extra = dict(extra or {})
         self.folders = folders_of(file, home.environ(extra))
 
@@ -178,13 +179,23 @@ class Running:
         """The pids of all workers."""
         return sorted(child.pid for child in self.haproxy.children())
 
-    def dial(self, name: str | None = "one.test", *, trusted: Forged | None = None, verify: bool = True) -> Client:
-        """A connection that speaks HTTP/1; `name` is sent as SNI and verified, None sends none and verifies the address."""
-        return Client.connect("127.0.0.1", self.port, client(trusted, verify=verify), name or "127.0.0.1")
+    def port_of(self, listener: str) -> int:
+        """The port of a listener, or of the metrics."""
+        addresses = {one["name"]: one["address"] for one in self.document["listeners"]}
+        addresses["metrics"] = self.document.get("metrics", {}).get("address", "")
+        return int(addresses[listener].rpartition(":")[2])
 
-    def dial2(self, name: str = "one.test") -> Client2:
-        """A connection that speaks HTTP/2."""
-        return Client2.connect("127.0.0.1", self.port, client(), name)
+    def dial(
+        self, name: str | None = "one.test", *, trusted: Forged | None = None, verify: bool = True, listener: str | None = None
+    ) -> Client:
+        """A connection that speaks HTTP/1; `name` is sent as SNI and verified, None sends none and verifies the address."""
+        port = self.port_of(listener) if listener else self.port
+        return Client.connect("127.0.0.1", port, client(trusted, verify=verify), name or "127.0.0.1")
+
+    def dial2(self, name: str | None = "one.test", *, verify: bool = True, listener: str | None = None) -> Client2:
+        """A connection that speaks HTTP/2; `name` as in `dial`."""
+        port = self.port_of(listener) if listener else self.port
+        return Client2.connect("127.0.0.1", port, client(verify=verify), name or "127.0.0.1")
 
     def ask(
         self, target: str = "/", name: str | None = "one.test", host: str | None = None, method: str = "GET", **more: Any

@@ -1,5 +1,6 @@
 """Asking a running gate: which one a person means, and what it says on its socket."""
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,18 +31,21 @@ def reload(file: Path | None, environ: Mapping[str, str]) -> GateStatus:
 
 def _ask(method: str, path: str, file: Path | None, environ: Mapping[str, str], seconds: float) -> GateStatus:
     folder = folders_of(file, environ).run if file is not None else _only(environ)
-    transport = httpx.HTTPTransport(uds=str(folder / CONTROL_SOCKET))
+    control = str(folder / CONTROL_SOCKET)
+    try:
+        # httpx leaves its socket open where nobody listens.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+            trial.connect(control)
+    except OSError:
+        what = f"of {file}" if file is not None else f"in {folder}"
+        raise NotRunning(f"the gate {what} does not run, or belongs to another user", "start it: kubegate run -c FILE") from None
+    transport = httpx.HTTPTransport(uds=control)
     try:
         with httpx.Client(transport=transport, timeout=seconds, trust_env=False) as client:
             answer = client.request(method, f"http://gate{path}")
             answer.raise_for_status()
             return GateStatus.model_validate_json(answer.content)
     except (httpx.HTTPError, OSError, ValueError) as error:
-        if isinstance(error, httpx.ConnectError):
-            what = f"of {file}" if file is not None else f"in {folder}"
-            raise NotRunning(
-                f"the gate {what} does not run, or belongs to another user", "start it: kubegate run -c FILE"
-            ) from None
         raise NotRunning(f"the gate does not answer as expected: {type(error).__name__}", "is it of the same version?") from None
 
 
