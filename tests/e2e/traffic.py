@@ -1,11 +1,9 @@
 """What goes on through a gate while something happens to it: clients that ask again and again, and watchers that miss nothing."""
 
-import json
 import ssl
 import threading
-import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
