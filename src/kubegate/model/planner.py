@@ -39,8 +39,7 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
     suffice, each cluster has a place named after itself.
     """
     places = assign([cluster.name for cluster in config.clusters], running, config.data_plane.spare_clusters)
-    servers = sum(len(facts.clusters[cluster.name].upstream.servers) for cluster in config.clusters)
-    stretch = _stretch(servers, running, config)
+    stretch = _stretch(_checked(config, facts), running, config)
     usual = _usual(config, stretch)
     backends = []
     for place in places:
@@ -99,14 +98,22 @@ def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[s
     first = sorted(opened, key=lambda cluster: cluster.name != listener.default_cluster)[:1]
     shown = [Shown(one.name, pem, one.hosts) for one in opened for pem in _certificate(one, facts.clusters[one.name])]
     default = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
+    if len(clusters) == 1 and not (opened and clusters[0].hosts):
+        # Nobody else is reached here, and no name is declared that would have to be asked for.
+        alone = at[clusters[0].name]
+        return Frontend(listener.name, listener.address, alone, tuple(default), sole=True, proxy_from=_senders(listener))
     return Frontend(
         name=listener.name,
         listen=listener.address,
         default=at[listener.default_cluster] if listener.default_cluster else None,
         certificates=(*default, *shown),
         routes=tuple(Route(host, at[one.name], one.mode is Mode.TERMINATE) for one in clusters for host in one.hosts),
-        proxy_from=tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None,
+        proxy_from=_senders(listener),
     )
+
+
+def _senders(listener: ListenerConfig) -> tuple[str, ...] | None:
+    return tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None
 
 
 def _certificate(cluster: ClusterConfig, found: ClusterFacts) -> list[bytes]:
@@ -124,6 +131,14 @@ def _process(config: Config, facts: Facts) -> Process:
         threads=declared.threads,
         access_log=config.access_log is not None,
         metrics=config.metrics.address if config.metrics else None,
+    )
+
+
+def _checked(config: Config, facts: Facts) -> int:
+    """How many servers HAProxy checks: where TLS is opened, each for requests and once more for streams."""
+    return sum(
+        len(facts.clusters[cluster.name].upstream.servers) * (2 if cluster.mode is Mode.TERMINATE else 1)
+        for cluster in config.clusters
     )
 
 
