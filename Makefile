@@ -62,12 +62,12 @@ lock: .venv/.dev ## Write the lock files anew from pyproject.toml (UPGRADE=1: wi
 	@! grep -n '://' requirements/*.lock || { echo "A lock file names a host."; exit 1; }
 
 .PHONY: cluster-up
-cluster-up: root .venv/.dev system ## Start the test cluster and keep it.
-	@$(BIN)/python -m tests.cluster up
+cluster-up: root .venv/.dev system ## Start the test cluster and keep it (CLUSTER=second: the other one).
+	@$(BIN)/python -m tests.cluster up $(CLUSTER)
 
 .PHONY: cluster-down
-cluster-down: root .venv/.dev ## Remove every trace of the test cluster.
-	@$(BIN)/python -m tests.cluster down
+cluster-down: root .venv/.dev ## Remove every trace of the test clusters.
+	@$(BIN)/python -m tests.cluster down $(CLUSTER)
 
 .PHONY: clean
 clean: ## Remove what these commands made in this folder.

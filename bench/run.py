@@ -49,7 +49,9 @@ class Run:
             values.setdefault(peer.name, []).append(value)
         figures = {name: Figure.of(found) for name, found in values.items()}
         for name, figure in figures.items():
-            self.say(f"  {name:24} {figure.least:9.1f} {figure.quartile:9.1f} {figure.median:9.1f} ±{figure.spread:.1f} {workload.unit}")
+            self.say(
+                f"  {name:24} {figure.least:9.1f} {figure.quartile:9.1f} {figure.median:9.1f} ±{figure.spread:.1f} {workload.unit}"
+            )
         return figures
 
 

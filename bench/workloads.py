@@ -44,7 +44,14 @@ def _list(size: str, requests: int, http2: bool) -> Callable[[Place, Peer], floa
 
 WORKLOADS = (
     Workload("small-get-h1", "Small GET, HTTP/1.1, 32 kept connections", "µs CPU", ALL, _steady(False), 11),
-    Workload("small-get-h2", "Small GET, HTTP/2, 4 connections with 8 streams each", "µs CPU", (*OPENING, "passthrough"), _steady(True), 11),
+    Workload(
+        "small-get-h2",
+        "Small GET, HTTP/2, 4 connections with 8 streams each",
+        "µs CPU",
+        (*OPENING, "passthrough"),
+        _steady(True),
+        11,
+    ),
     Workload("list-1mb-h1", "LIST of 1 MB, HTTP/1.1", "ms CPU", ALL, _list("1 MB", 200, False), 7),
     Workload("list-1mb-h2", "LIST of 1 MB, HTTP/2", "ms CPU", (*OPENING, "passthrough"), _list("1 MB", 200, True), 7),
     Workload("list-50mb-h1", "LIST of 50 MB, HTTP/1.1", "ms CPU", ALL, _list("50 MB", 8, False), 5),

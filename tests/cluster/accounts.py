@@ -12,11 +12,9 @@ from typing import Any
 import yaml
 
 from tests.cluster.api import Api, ApiError
-from tests.cluster.layout import API_URLS, ETC, KUBECONFIGS, PKI
+from tests.cluster.layout import Site
 from tests.cluster.pki import Leaf
 
-TOKEN_FILE = ETC / "tokens.csv"
-BOOTSTRAP_FILE = ETC / "bootstrap-token"
 NODE_BOOTSTRAP_GROUP = "system:bootstrappers:auto-approved"
 
 GROUPS = {"admin-token": "cluster-admins", "developer": "developers", "viewer": "viewers"}
@@ -41,36 +39,41 @@ class Account:
     client: Leaf | None = None
 
 
-def prepare() -> None:
+def token_file(site: Site) -> Path:
+    """What the API servers know of the tokens."""
+    return site.etc / "tokens.csv"
+
+
+def prepare(site: Site) -> None:
     """The token file and the node's bootstrap token, before the API server starts."""
-    with TOKEN_FILE.open("w", newline="") as file:
-        TOKEN_FILE.chmod(0o600)
+    with token_file(site).open("w", newline="") as file:
+        token_file(site).chmod(0o600)
         csv.writer(file).writerows([secrets.token_hex(16), name, f"uid-{name}", group] for name, group in GROUPS.items())
-    BOOTSTRAP_FILE.touch(mode=0o600)
-    BOOTSTRAP_FILE.write_text(f"{secrets.token_hex(3)}.{secrets.token_hex(8)}")
+    _bootstrap_file(site).touch(mode=0o600)
+    _bootstrap_file(site).write_text(f"{secrets.token_hex(3)}.{secrets.token_hex(8)}")
 
 
-def accounts() -> dict[str, Account]:
+def accounts(site: Site) -> dict[str, Account]:
     """All accounts by name, read back from the files."""
-    admin = Leaf(PKI / "admin.crt", PKI / "admin.key")
-    found = {"admin": Account("admin", ("system:masters",), KUBECONFIGS / "admin.yaml", client=admin)}
-    with TOKEN_FILE.open(newline="") as file:
+    admin = Leaf.at(site.pki / "admin")
+    found = {"admin": Account("admin", ("system:masters",), site.kubeconfigs / "admin.yaml", client=admin)}
+    with token_file(site).open(newline="") as file:
         for token, name, _, group in csv.reader(file):
-            found[name] = Account(name, (group,), KUBECONFIGS / f"{name}.yaml", token=token)
+            found[name] = Account(name, (group,), site.kubeconfigs / f"{name}.yaml", token=token)
     return found
 
 
-def bootstrap_token() -> str:
-    return BOOTSTRAP_FILE.read_text()
+def bootstrap_token(site: Site) -> str:
+    return _bootstrap_file(site).read_text()
 
 
 def write_kubeconfig(
     path: Path,
     *,
+    server: str,
+    ca: Path,
     token: str | None = None,
     client: Leaf | None = None,
-    server: str = API_URLS[0],
-    ca: Path | None = None,
 ) -> Path:
     """A self-contained kubeconfig file, readable by its owner only."""
     user: dict[str, str] = {}
@@ -85,7 +88,7 @@ def write_kubeconfig(
         "clusters": [
             {
                 "name": "test",
-                "cluster": {"server": server, "certificate-authority-data": _encoded(ca or PKI / "ca.crt")},
+                "cluster": {"server": server, "certificate-authority-data": _encoded(ca)},
             }
         ],
         "users": [{"name": path.stem, "user": user}],
@@ -97,18 +100,19 @@ def write_kubeconfig(
     return path
 
 
-def write_kubeconfigs() -> None:
-    KUBECONFIGS.mkdir(exist_ok=True)
-    for account in accounts().values():
-        write_kubeconfig(account.kubeconfig, token=account.token, client=account.client)
-    write_kubeconfig(KUBECONFIGS / "bootstrap.yaml", token=bootstrap_token())
+def write_kubeconfigs(site: Site) -> None:
+    site.kubeconfigs.mkdir(exist_ok=True)
+    server, ca = site.api_url(0), site.pki / "ca.crt"
+    for account in accounts(site).values():
+        write_kubeconfig(account.kubeconfig, server=server, ca=ca, token=account.token, client=account.client)
+    write_kubeconfig(site.kubeconfigs / "bootstrap.yaml", server=server, ca=ca, token=bootstrap_token(site))
     for name in ("controller-manager", "scheduler", "kube-proxy"):
-        write_kubeconfig(KUBECONFIGS / f"{name}.yaml", client=Leaf(PKI / f"{name}.crt", PKI / f"{name}.key"))
+        write_kubeconfig(site.kubeconfigs / f"{name}.yaml", server=server, ca=ca, client=Leaf.at(site.pki / name))
 
 
-def create_objects(api: Api) -> None:
+def create_objects(api: Api, site: Site) -> None:
     """Namespaces, bindings and the bootstrap token, as `objects.yaml` and the files above say."""
-    token_id, _, token_secret = bootstrap_token().partition(".")
+    token_id, _, token_secret = bootstrap_token(site).partition(".")
     objects: list[dict[str, Any]] = [
         *yaml.safe_load_all((Path(__file__).parent / "objects.yaml").read_text()),
         {
@@ -132,6 +136,10 @@ def create_objects(api: Api) -> None:
         except ApiError as error:
             if error.status != 409:
                 raise
+
+
+def _bootstrap_file(site: Site) -> Path:
+    return site.etc / "bootstrap-token"
 
 
 def _encoded(path: Path) -> str:

@@ -6,11 +6,11 @@ import http.client
 import json
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import PKI
 from tests.cluster.pki import Leaf
 
 T = TypeVar("T")
@@ -27,12 +27,11 @@ class ApiError(ClusterError):
 class Api:
     """One server, spoken to with one client certificate."""
 
-    def __init__(self, url: str, *, ca: str = "ca", client: Leaf | None = None) -> None:
+    def __init__(self, url: str, *, ca: Path, client: Leaf) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 443
-        self._context = ssl.create_default_context(cafile=PKI / f"{ca}.crt")
-        if client:
-            self._context.load_cert_chain(client.certificate, client.key)
+        self._context = ssl.create_default_context(cafile=ca)
+        self._context.load_cert_chain(client.certificate, client.key)
 
     def text(self, method: str, path: str, body: object = None) -> str:
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=30, context=self._context)

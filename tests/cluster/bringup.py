@@ -1,77 +1,64 @@
-"""The order in which the cluster comes up; each step waits for what the next one needs, and for nothing else."""
+"""The order in which a cluster comes up; each step waits for what the next one needs, and for nothing else."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from tests.cluster import (
-    accounts,
-    approval,
-    cgroups,
-    control_plane,
-    images,
-    layout,
-    network,
-    node,
-    pki,
-    wait,
-)
+from tests.cluster import accounts, approval, cgroups, control_plane, images, network, node, pki, wait
 from tests.cluster.api import Api, attempt
-from tests.cluster.layout import PKI
+from tests.cluster.layout import Site
 from tests.cluster.pki import Leaf
-from tests.cluster.processes import Process
 from tests.cluster.state import State
-
-ADMIN = Leaf(PKI / "admin.crt", PKI / "admin.key")
-NODE = f"/api/v1/nodes/{layout.NODE_NAME}"
 
 
 def bring_up(state: State, progress: Callable[[str], None]) -> None:
     """Brings up everything that `state` does not know yet, and records it there."""
-    binaries = Path(state.binaries)
+    site = state.site
     network.prepare(state)
-    cgroups.prepare()
-    pki.create()
-    control_plane.prepare()
-    accounts.prepare()
-    accounts.write_kubeconfigs()
-    node.prepare()
-    layout.HOME.mkdir()
-    progress("addresses, certificates and configuration made")
+    cgroups.prepare(site)
+    pki.create(site)
+    control_plane.prepare(site)
+    accounts.prepare(site)
+    accounts.write_kubeconfigs(site)
+    node.prepare(site)
+    site.home.mkdir()
+    progress("network, certificates and configuration made")
 
-    etcd = started(state, control_plane.start_etcd(binaries))
-    containerd = started(state, node.start_containerd(binaries))
-    etcd_client = Leaf(PKI / "apiserver-etcd-client.crt", PKI / "apiserver-etcd-client.key")
-    etcd_api = Api(layout.ETCD_URL, ca="etcd-ca", client=etcd_client)
+    etcd = control_plane.start_etcd(state)
+    containerd = node.start_containerd(state)
+    etcd_api = Api(site.etcd_url, ca=site.pki / "etcd-ca.crt", client=Leaf.at(site.pki / "apiserver-etcd-client"))
     wait.until(lambda: etcd_api.ready("/health"), "etcd is healthy", process=etcd)
-    first = started(state, control_plane.start_apiserver(binaries, 0))
+    control_plane.start_apiserver(state, 0)
     progress("etcd is healthy")
 
-    images.build()
-    wait.until(layout.CONTAINERD_SOCKET.exists, "containerd listens", process=containerd)
-    images.load()
+    archive = images.build(site)
+    wait.until(site.containerd_socket.exists, "containerd listens", process=containerd)
+    images.load(site, archive)
     progress("containerd has the images")
 
-    api = Api(layout.API_URLS[0], client=ADMIN)
-    wait.until(api.ready, "the first API server is ready", process=first)
+    await_apiserver(state, 0)
     progress("the first API server is ready")
-    accounts.create_objects(api)
-    kubelet = started(state, node.start_kubelet(containerd))
-    started(state, control_plane.start_controller_manager(binaries))
-    second = started(state, control_plane.start_apiserver(binaries, 1))
-    started(state, control_plane.start_scheduler(binaries))
-    proxy = started(state, node.start_kube_proxy(binaries))
+    api = admin(site, site.api_url(0))
+    accounts.create_objects(api, site)
+    kubelet = node.start_kubelet(state, containerd)
+    control_plane.start_controller_manager(state)
+    others = range(1, len(site.api_addresses))
+    for index in others:
+        control_plane.start_apiserver(state, index)
+    control_plane.start_scheduler(state)
+    proxy = node.start_kube_proxy(state)
 
-    wait.until(lambda: approval.approve_serving_certificate(api), "the kubelet asks for a certificate", process=kubelet)
+    wait.until(lambda: approval.approve_serving_certificate(api, site), "the kubelet asks for a certificate", process=kubelet)
     progress("the kubelet's serving certificate is approved")
-    await_apiserver(1, second)
-    progress("the second API server is ready")
-    wait.until(lambda: _ready(attempt(lambda: api.json("GET", NODE))), "the node is ready", process=kubelet)
+    for index in others:
+        await_apiserver(state, index)
+        progress(f"API server {index} is ready")
+    path = f"/api/v1/nodes/{site.node_name}"
+    wait.until(lambda: _ready(attempt(lambda: api.json("GET", path))), "the node is ready", process=kubelet)
     progress("the node is ready")
-    service = Api(f"https://{layout.SERVICE_ADDRESS}", client=ADMIN)
+    service = admin(site, f"https://{site.service_address}")
     wait.until(service.ready, "the kubernetes service answers", process=proxy)
     wait.until(
         lambda: attempt(lambda: api.json("GET", "/api/v1/namespaces/dev/serviceaccounts/default")),
@@ -80,14 +67,14 @@ def bring_up(state: State, progress: Callable[[str], None]) -> None:
     progress("services answer")
 
 
-def started(state: State, process: Process) -> Process:
-    state.processes[process.name] = process
-    state.save()
-    return process
+def admin(site: Site, url: str) -> Api:
+    """The API as the admin, at one address of the site."""
+    return Api(url, ca=site.pki / "ca.crt", client=Leaf.at(site.pki / "admin"))
 
 
-def await_apiserver(index: int, process: Process) -> None:
-    api = Api(layout.API_URLS[index], client=ADMIN)
+def await_apiserver(state: State, index: int) -> None:
+    api = admin(state.site, state.site.api_url(index))
+    process = state.processes[control_plane.apiserver_name(index)]
     wait.until(api.ready, f"API server {index} is ready", process=process)
 
 

@@ -7,36 +7,36 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.cluster import processes
-from tests.cluster.layout import CGROUP
+from tests.cluster.layout import Site
 from tests.cluster.processes import Process
 
 _ROOT = Path("/sys/fs/cgroup")
 
 
-def prepare() -> None:
+def prepare(site: Site) -> None:
     """The kubelet wants its root group to exist in every hierarchy."""
     for hierarchy in _hierarchies():
-        (hierarchy / CGROUP).mkdir(exist_ok=True)
-        for folder in (hierarchy, hierarchy / CGROUP):
+        (hierarchy / site.cgroup).mkdir(exist_ok=True)
+        for folder in (hierarchy, hierarchy / site.cgroup):
             _pass_controllers_on(folder)
 
 
-def members() -> list[Process]:
+def members(site: Site) -> list[Process]:
     """Every process of every pod."""
-    pids = {int(pid) for group in _groups() for pid in (group / "cgroup.procs").read_text().split()}
+    pids = {int(pid) for group in _groups(site) for pid in (group / "cgroup.procs").read_text().split()}
     return [process for pid in pids if (process := Process.seen("pod process", pid))]
 
 
-def remove() -> None:
-    while found := members():
+def remove(site: Site) -> None:
+    while found := members(site):
         processes.kill(found)
-    for group in _groups():
+    for group in _groups(site):
         group.rmdir()
 
 
-def _groups() -> list[Path]:
+def _groups(site: Site) -> list[Path]:
     """All groups of the cluster, the deepest first."""
-    tops = [hierarchy / CGROUP for hierarchy in _hierarchies() if (hierarchy / CGROUP).is_dir()]
+    tops = [top for hierarchy in _hierarchies() if (top := hierarchy / site.cgroup).is_dir()]
     groups = [group for top in tops for group in (top, *(path for path in top.rglob("*") if path.is_dir()))]
     return sorted(groups, key=lambda group: len(group.parts), reverse=True)
 

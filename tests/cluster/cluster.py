@@ -1,4 +1,4 @@
-"""The test cluster as one object: bring it up, use it, take it down."""
+"""A test cluster as one object: bring it up, use it, take it down."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.cluster import accounts, bringup, build, control_plane, layout, network, pods, requirements, teardown, versions
+from tests.cluster import accounts, bringup, build, control_plane, layout, network, pods, requirements, teardown, versions, wait
 from tests.cluster.accounts import Account
-from tests.cluster.api import Api
+from tests.cluster.api import Api, attempt
 from tests.cluster.errors import ClusterError
+from tests.cluster.layout import FIRST, Site
 from tests.cluster.lock import Lock
 from tests.cluster.pki import Authority, Leaf
 from tests.cluster.state import State
@@ -33,7 +35,7 @@ def _silent(text: str) -> None:
 
 @dataclass(frozen=True)
 class ApiServer:
-    """One of the two API servers."""
+    """One of the API servers."""
 
     index: int
     address: str
@@ -49,54 +51,56 @@ class Cluster:
 
     def __init__(self, state: State, lock: Lock) -> None:
         """Not for callers: use `up` or `attach`."""
+        site = state.site
         self._state = state
         self._lock = lock
-        binaries = Path(state.binaries)
+        self.name = site.name
         self.version = state.version
-        self.work = layout.WORK
-        self.kubectl_path = binaries / "kubectl"
-        self.binaries = binaries
+        self.work = site.work
+        self.binaries = Path(state.binaries)
+        self.kubectl_path = self.binaries / "kubectl"
 
-        self.servers = tuple(_server(index) for index in range(len(layout.API_ADDRESSES)))
-        self.service_address = layout.SERVICE_ADDRESS
-        self.etcd_url = layout.ETCD_URL
-        self.node_name = layout.NODE_NAME
-        self.node_address = layout.NODE_ADDRESS
-        self.kubelet_url = f"https://{layout.NODE_ADDRESS}:{layout.KUBELET_PORT}"
+        self.servers = tuple(_server(site, index) for index in range(len(site.api_addresses)))
+        self.spare = _server(site, len(self.servers))
+        self.api_name = site.api_name
+        self.service_address = site.service_address
+        self.etcd_url = site.etcd_url
+        self.node_name = site.node_name
+        self.node_address = site.node_address
+        self.kubelet_url = f"https://{site.node_address}:{layout.KUBELET_PORT}"
 
-        self.pki = layout.PKI
-        self.ca = Authority("ca")
-        self.front_proxy_ca = Authority("front-proxy-ca")
-        self.etcd_ca = Authority("etcd-ca")
-        self.front_proxy = _leaf("kubegate-front-proxy")
-        self.etcd_client = _leaf("apiserver-etcd-client")
-        self.kubelet_client = _leaf("apiserver-kubelet-client")
+        self.pki = site.pki
+        self.ca = Authority(site.pki, "ca")
+        self.front_proxy_ca = Authority(site.pki, "front-proxy-ca")
+        self.etcd_ca = Authority(site.pki, "etcd-ca")
+        self.front_proxy = Leaf.at(site.pki / "kubegate-front-proxy")
+        self.etcd_client = Leaf.at(site.pki / "apiserver-etcd-client")
+        self.kubelet_client = Leaf.at(site.pki / "apiserver-kubelet-client")
 
-        self.accounts = accounts.accounts()
+        self.accounts = accounts.accounts(site)
         self.admin = self.accounts["admin"]
         self.admin_token = self.accounts["admin-token"]
         self.developer = self.accounts["developer"]
         self.viewer = self.accounts["viewer"]
-        self.bootstrap_token = accounts.bootstrap_token()
+        self.bootstrap_token = accounts.bootstrap_token(site)
 
     @classmethod
-    def up(cls, *, keep: bool = False, progress: Progress = _silent) -> Cluster:
+    def up(cls, site: Site = FIRST, *, keep: bool = False, progress: Progress = _silent) -> Cluster:
         """Brings the cluster up, after building Kubernetes if need be and removing what an earlier run left.
 
         With `keep` it goes on when this process ends, until somebody calls `down`.
         """
         requirements.check(go=build.cached() is None)
-        lock = Lock()
+        lock = Lock(site)
         try:
-            _refuse_running()
+            _refuse_running(site)
             binaries = build.programs(progress)
             tell = bringup.stopwatch(progress)
-            if layout.WORK.exists() and any(layout.WORK.iterdir()):
+            if site.work.exists() and any(site.work.iterdir()):
                 tell("removing what an earlier run left behind")
-                teardown.remove(tell)
-            network.refuse_another_cluster()
-            layout.WORK.mkdir(mode=0o755, exist_ok=True)
-            state = State(kept=keep, binaries=str(binaries), version=versions.version())
+                teardown.remove(site, tell)
+            site.work.mkdir(mode=0o755, exist_ok=True)
+            state = State(site, kept=keep, binaries=str(binaries), version=versions.version())
             state.save()
             try:
                 bringup.bring_up(state, tell)
@@ -104,33 +108,39 @@ class Cluster:
                 state.save()
                 return cls(state, lock)
             except BaseException as error:
-                if isinstance(error, Exception) and layout.LOGS.exists():
-                    error.add_note(f"The logs are kept in {_kept_logs()}.")
-                teardown.remove(tell)
+                if isinstance(error, Exception) and site.logs.exists():
+                    error.add_note(f"The logs are kept in {_kept_logs(site)}.")
+                teardown.remove(site, tell)
                 raise
         except BaseException:
             lock.release()
             raise
 
     @classmethod
-    def attach(cls) -> Cluster | None:
+    def attach(cls, site: Site = FIRST) -> Cluster | None:
         """The cluster that a person keeps running (`python -m tests.cluster up`), if there is one."""
         if os.geteuid() != 0:
             return None
-        lock = Lock()
-        state = State.load()
-        if state is None or not state.kept or not state.running():
+        lock = Lock(site)
+        try:
+            state = State.load(site)
+            if state and state.kept and state.running():
+                cluster = cls(state, lock)
+                cluster._settle()
+                return cluster
+        except BaseException:
             lock.release()
-            return None
-        return cls(state, lock)
+            raise
+        lock.release()
+        return None
 
     @classmethod
-    def down(cls, progress: Progress = _silent) -> None:
+    def down(cls, site: Site = FIRST, progress: Progress = _silent) -> None:
         """Removes every trace of the cluster, whoever brought it up and however far it came."""
         requirements.check(go=False)
-        lock = Lock()
+        lock = Lock(site)
         try:
-            teardown.remove(bringup.stopwatch(progress))
+            teardown.remove(site, bringup.stopwatch(progress))
         finally:
             lock.release()
 
@@ -138,11 +148,9 @@ class Cluster:
         """Takes the cluster down, or leaves it whole where it is kept."""
         try:
             if not self._state.kept:
-                teardown.remove(_silent)
+                teardown.remove(self._state.site, _silent)
                 return
-            for server in self.servers:
-                if not self._state.processes[control_plane.apiserver_name(server.index)].alive():
-                    self.start_apiserver(server.index)
+            self._settle()
         finally:
             self._lock.release()
 
@@ -160,7 +168,7 @@ class Cluster:
     def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
         """Variables for a kubectl that a test starts by itself: its own home, so that no cache is shared or left."""
         path = f"{self.binaries}:{os.environ.get('PATH', os.defpath)}"
-        return {"PATH": path, "HOME": str(layout.HOME), "KUBECONFIG": str(kubeconfig or self.kubeconfig)}
+        return {"PATH": path, "HOME": str(self._state.site.home), "KUBECONFIG": str(kubeconfig or self.kubeconfig)}
 
     def kubectl(
         self,
@@ -188,7 +196,8 @@ class Cluster:
 
     def write_kubeconfig(self, path: Path, account: Account, *, server: str, ca: Path | None = None) -> Path:
         """An account's kubeconfig file for another address, such as the gate's, and the authority behind it."""
-        return accounts.write_kubeconfig(path, token=account.token, client=account.client, server=server, ca=ca)
+        authority = ca or self.ca.certificate
+        return accounts.write_kubeconfig(path, server=server, ca=authority, token=account.token, client=account.client)
 
     def run_pod(
         self,
@@ -203,7 +212,8 @@ class Cluster:
 
         With `tools` it holds `/tools/kubectl`, to speak to the API server as its service account.
         """
-        return pods.run(self._api(), name, namespace, command, labels or {}, tools)
+        folder = self._state.site.node_binaries if tools else None
+        return pods.run(self._api(), name, namespace, command, labels or {}, folder)
 
     def delete_pod(self, name: str, *, namespace: str = "dev") -> None:
         """Removes a pod at once and waits until it is gone."""
@@ -211,57 +221,96 @@ class Cluster:
 
     def stop_apiserver(self, index: int, number: signal.Signals = signal.SIGKILL) -> None:
         """Ends one API server: by default as a crash; SIGTERM lets it say goodbye first."""
-        self._state.processes[control_plane.apiserver_name(index)].stop(number)
+        name = control_plane.apiserver_name(index)
+        if process := self._state.processes.get(name):
+            process.stop(number)
+        if index == self.spare.index:
+            self._state.forget(name)
 
     def start_apiserver(self, index: int) -> None:
-        """Revives a stopped API server and waits until it is ready."""
-        old = self._state.processes[control_plane.apiserver_name(index)]
-        if old.alive():
+        """Revives a stopped API server, or starts the spare one, and waits until it is ready."""
+        if self._runs(index):
             raise ClusterError(f"API server {index} runs already.")
-        process = bringup.started(self._state, control_plane.start_apiserver(self.binaries, index))
-        bringup.await_apiserver(index, process)
+        control_plane.start_apiserver(self._state, index)
+        bringup.await_apiserver(self._state, index)
+
+    def add_apiserver(self, index: int) -> None:
+        """Starts an API server and waits until the `kubernetes` Service leads to it."""
+        self.start_apiserver(index)
+        self._await_member(index, True)
+
+    def remove_apiserver(self, index: int, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ends an API server and waits until the `kubernetes` Service leads there no more: after a crash some 15 s."""
+        self.stop_apiserver(index, number)
+        self._await_member(index, False)
+
+    def members(self) -> set[str]:
+        """The addresses of API servers in the EndpointSlices of the `kubernetes` Service."""
+        path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name%3Dkubernetes"
+        slices = self._api().json("GET", path)["items"]
+        return {address for item in slices for endpoint in item["endpoints"] or () for address in endpoint["addresses"]}
+
+    def listen(self, address: str, port: int) -> socket.socket:
+        """A listening socket at an address of the cluster: in the place of a server that is stopped."""
+        return network.listen(self._state, address, port)
 
     def audit_events(self) -> list[dict[str, Any]]:
-        """All audit events of both API servers, in the order in which the requests arrived."""
+        """All audit events of all API servers, in the order in which the requests arrived."""
         events: list[dict[str, Any]] = []
-        for server in self.servers:
-            lines = server.audit_log.read_text().splitlines(keepends=True)
-            events += [json.loads(line) for line in lines if line.endswith("\n")]
+        for server in (*self.servers, self.spare):
+            if server.audit_log.exists():
+                lines = server.audit_log.read_text().splitlines(keepends=True)
+                events += [json.loads(line) for line in lines if line.endswith("\n")]
         return sorted(events, key=lambda event: str(event["requestReceivedTimestamp"]))
+
+    def _settle(self) -> None:
+        """Every lasting API server runs, and no other, whatever a test left."""
+        for server in self.servers:
+            if not self._runs(server.index):
+                self.start_apiserver(server.index)
+        self.remove_apiserver(self.spare.index)
+
+    def _runs(self, index: int) -> bool:
+        process = self._state.processes.get(control_plane.apiserver_name(index))
+        return process is not None and process.alive()
+
+    def _await_member(self, index: int, wanted: bool) -> None:
+        address = self._state.site.every_api_address[index]
+
+        def seen() -> bool:
+            members = attempt(self.members)
+            return members is not None and (address in members) is wanted
+
+        wait.until(seen, f"the kubernetes service {'leads' if wanted else 'does not lead'} to {address}")
 
     def _api(self) -> Api:
         """The first API server that runs."""
-        names = [control_plane.apiserver_name(server.index) for server in self.servers]
-        alive = [index for index, name in enumerate(names) if self._state.processes[name].alive()]
-        return Api(layout.API_URLS[alive[0] if alive else 0], client=bringup.ADMIN)
+        alive = [server for server in (*self.servers, self.spare) if self._runs(server.index)]
+        return bringup.admin(self._state.site, (*alive, *self.servers)[0].url)
 
 
-def _kept_logs() -> Path:
+def _kept_logs(site: Site) -> Path:
     """A copy of the logs of a cluster that did not come up, which itself is taken away."""
-    folder = Path(tempfile.mkdtemp(prefix="kubegate-test-cluster-logs-"))
-    return Path(shutil.copytree(layout.LOGS, folder, dirs_exist_ok=True))
+    folder = Path(tempfile.mkdtemp(prefix=f"{site.work.name}-logs-"))
+    return Path(shutil.copytree(site.logs, folder, dirs_exist_ok=True))
 
 
-def _refuse_running() -> None:
-    state = State.load()
+def _refuse_running(site: Site) -> None:
+    state = State.load(site)
     if state and state.kept and state.running():
         raise ClusterError(
-            f"A test cluster is up already, brought up by {state.describe()}: use it, or run "
-            "`python -m tests.cluster down` first."
+            f"The {site.name} test cluster is up already, brought up by {state.describe()}: use it, or run "
+            f"`python -m tests.cluster down {site.name}` first."
         )
 
 
-def _server(index: int) -> ApiServer:
+def _server(site: Site, index: int) -> ApiServer:
     return ApiServer(
         index=index,
-        address=layout.API_ADDRESSES[index],
+        address=site.every_api_address[index],
         port=layout.API_PORT,
-        url=layout.API_URLS[index],
-        certificate=layout.PKI / f"apiserver-{index}.crt",
-        audit_log=layout.AUDIT / f"apiserver-{index}.log",
-        log=layout.LOGS / f"{control_plane.apiserver_name(index)}.log",
+        url=site.api_url(index),
+        certificate=site.pki / f"apiserver-{index}.crt",
+        audit_log=site.audit / f"apiserver-{index}.log",
+        log=site.logs / f"{control_plane.apiserver_name(index)}.log",
     )
-
-
-def _leaf(name: str) -> Leaf:
-    return Leaf(layout.PKI / f"{name}.crt", layout.PKI / f"{name}.key")

@@ -12,15 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import BUSYBOX_IMAGE, CONTAINERD_SOCKET, PAUSE_IMAGE, WORK
+from tests.cluster.layout import BUSYBOX_IMAGE, PAUSE_IMAGE, Site
 from tests.cluster.processes import environment
 from tests.cluster.requirements import busybox
 
-ARCHIVE = WORK / "images.tar"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def build() -> None:
+def build(site: Site) -> Path:
     """Writes both images into one archive; they share their only layer."""
     program = busybox()
     if program is None:
@@ -37,23 +36,25 @@ def build() -> None:
         files[file] = configuration
         manifest.append({"Config": file, "RepoTags": [name], "Layers": ["layer.tar"]})
     files["manifest.json"] = json.dumps(manifest).encode()
-    with tarfile.open(ARCHIVE, "w") as archive:
+    path = site.work / "images.tar"
+    with tarfile.open(path, "w") as archive:
         for name, content in files.items():
             _add(archive, name, content)
+    return path
 
 
-def load() -> None:
-    """Imports the archive into containerd, where the kubelet looks for images."""
+def load(site: Site, archive: Path) -> None:
+    """Imports the archive into containerd, where the kubelet looks for images, and removes it."""
     done = subprocess.run(
-        ["ctr", "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io", "images", "import", ARCHIVE],
+        ["ctr", "--address", site.containerd_socket, "--namespace", "k8s.io", "images", "import", archive],
         capture_output=True,
         text=True,
         check=False,
-        env=environment(),
+        env=environment(site),
     )
     if done.returncode:
         raise ClusterError(f"The images could not be loaded: {done.stderr.strip()}")
-    ARCHIVE.unlink()
+    archive.unlink()
 
 
 def _layer(program: Path) -> bytes:

@@ -1,6 +1,7 @@
 """The certificates of the cluster: three authorities that do not know each other, and what they issue.
 
-An `Authority` and the `Leaf`s it issued are files below `pki/`, `<name>.crt` and `<name>.key`; keys are for root only.
+An `Authority` and the `Leaf`s it issued are files of one folder, `<name>.crt` and `<name>.key`; keys are for root only.
+The names are the same in every cluster, as with clusters of the same installer: only keys tell them apart.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tests.cluster import layout
-from tests.cluster.layout import PKI
+from tests.cluster.layout import Site
 
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
@@ -30,18 +30,23 @@ class Leaf:
     certificate: Path
     key: Path
 
+    @classmethod
+    def at(cls, stem: Path) -> Leaf:
+        return cls(stem.with_name(f"{stem.name}.crt"), stem.with_name(f"{stem.name}.key"))
+
 
 class Authority:
-    """A certificate authority whose files are `pki/<name>.crt` and `pki/<name>.key`."""
+    """A certificate authority whose files are `<name>.crt` and `<name>.key` of a folder."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         self.name = name
-        self.certificate = PKI / f"{name}.crt"
-        self.key = PKI / f"{name}.key"
+        self._folder = folder
+        self.certificate = folder / f"{name}.crt"
+        self.key = folder / f"{name}.key"
 
     @classmethod
-    def create(cls, name: str) -> Authority:
-        authority = cls(name)
+    def create(cls, folder: Path, name: str) -> Authority:
+        authority = cls(folder, name)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"kubegate test {name}")])
         builder = _builder(subject, subject, key.public_key(), key.public_key(), days=3650)
@@ -62,8 +67,8 @@ class Authority:
         usages: Sequence[x509.ObjectIdentifier] = (CLIENT,),
         days: int = 365,
     ) -> Leaf:
-        """A certificate and its key in `pki/<file>.crt` and `.key`; an absolute `file` leads elsewhere."""
-        stem = PKI / (file or common_name.replace(":", "-"))
+        """A certificate and its key in `<file>.crt` and `.key` of the folder; an absolute `file` leads elsewhere."""
+        leaf = Leaf.at(self._folder / (file or common_name.replace(":", "-")))
         signer = serialization.load_pem_private_key(self.key.read_bytes(), None)
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         assert isinstance(signer, ec.EllipticCurvePrivateKey)
@@ -82,29 +87,28 @@ class Authority:
         alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        leaf = Leaf(stem.with_name(f"{stem.name}.crt"), stem.with_name(f"{stem.name}.key"))
         _write(leaf.certificate, builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         _write_key(leaf.key, key)
         return leaf
 
 
-def create() -> None:
+def create(site: Site) -> None:
     """Everything that the control plane and the gate need before the first process starts."""
-    PKI.mkdir(parents=True, exist_ok=True)
-    cluster, front_proxy, etcd = (Authority.create(name) for name in ("ca", "front-proxy-ca", "etcd-ca"))
+    site.pki.mkdir(parents=True, exist_ok=True)
+    cluster, front_proxy, etcd = (Authority.create(site.pki, name) for name in ("ca", "front-proxy-ca", "etcd-ca"))
     both = (SERVER, CLIENT)
-    etcd.issue("etcd", addresses=[layout.CONTROL_ADDRESS], usages=both)
+    etcd.issue("etcd", addresses=[site.control_address], usages=both)
     etcd.issue("apiserver-etcd-client")
-    for index, _ in enumerate(layout.API_ADDRESSES):
+    for index, _ in enumerate(site.every_api_address):
         cluster.issue(
             "kube-apiserver",
             file=f"apiserver-{index}",
-            names=layout.API_NAMES,
-            addresses=[*layout.API_ADDRESSES, layout.SERVICE_ADDRESS, "127.0.0.1"],
+            names=site.api_names,
+            addresses=[*site.every_api_address, site.service_address, "127.0.0.1"],
             usages=(SERVER,),
         )
     cluster.issue("apiserver-kubelet-client")
-    cluster.issue("control-plane", addresses=[layout.CONTROL_ADDRESS], usages=(SERVER,))
+    cluster.issue("control-plane", addresses=[site.control_address], usages=(SERVER,))
     cluster.issue("system:kube-controller-manager", file="controller-manager")
     cluster.issue("system:kube-scheduler", file="scheduler")
     cluster.issue("system:kube-proxy", file="kube-proxy")
@@ -113,10 +117,10 @@ def create() -> None:
     front_proxy.issue("kubegate", file="kubegate-front-proxy")
     # RSA, as kubeadm makes it: tokens are then signed with RS256.
     signing = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    _write_key(PKI / "service-accounts.key", signing)
+    _write_key(site.pki / "service-accounts.key", signing)
     public = signing.public_key()
     _write(
-        PKI / "service-accounts.pub",
+        site.pki / "service-accounts.pub",
         public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
     )
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tests.cluster import wait
 from tests.cluster.api import Api, ApiError, attempt
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import BUSYBOX_IMAGE, NODE_BINARIES
+from tests.cluster.layout import BUSYBOX_IMAGE
 
 
-def run(api: Api, name: str, namespace: str, command: Sequence[str], labels: Mapping[str, str], tools: bool) -> dict[str, Any]:
-    """Creates a pod and waits until it runs; answers the pod object."""
+def run(
+    api: Api, name: str, namespace: str, command: Sequence[str], labels: Mapping[str, str], tools: Path | None
+) -> dict[str, Any]:
+    """Creates a pod, perhaps with a folder of the node's as `/tools`, and waits until it runs; answers the pod object."""
     wait.until(
         lambda: attempt(lambda: api.json("GET", f"/api/v1/namespaces/{namespace}/serviceaccounts/default")),
         f"namespace {namespace} has its default service account",
@@ -29,7 +32,7 @@ def delete(api: Api, name: str, namespace: str) -> None:
     wait.until(lambda: _gone(api, path), f"pod {namespace}/{name} is gone")
 
 
-def _pod(name: str, command: Sequence[str], labels: Mapping[str, str], tools: bool) -> dict[str, Any]:
+def _pod(name: str, command: Sequence[str], labels: Mapping[str, str], tools: Path | None) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": "main",
         "image": BUSYBOX_IMAGE,
@@ -44,7 +47,7 @@ def _pod(name: str, command: Sequence[str], labels: Mapping[str, str], tools: bo
     }
     if tools:
         container["volumeMounts"] = [{"name": "tools", "mountPath": "/tools", "readOnly": True}]
-        spec["volumes"] = [{"name": "tools", "hostPath": {"path": str(NODE_BINARIES), "type": "Directory"}}]
+        spec["volumes"] = [{"name": "tools", "hostPath": {"path": str(tools), "type": "Directory"}}]
     metadata = {"name": name, "labels": {"app": name, **labels}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 

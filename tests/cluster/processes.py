@@ -1,8 +1,8 @@
 """Processes of the cluster: starting, recognising and ending them.
 
 A pid alone proves nothing, since the kernel gives it away again; a `Process` is a pid together with its start time.
-Processes that no list knows of (a shim, or one that was started just before a crash) are found by a mark in their
-environment, which they inherit and nobody else has.
+Processes that no list knows of (a shim, or one that was started just before a crash) are found by their cluster's mark
+in their environment, which they inherit and nobody else has.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.layout import HOME, LOGS, WORK
+from tests.cluster.layout import Site
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-MARK = f"KUBEGATE_TEST_CLUSTER={WORK}".encode()
+MARK = "KUBEGATE_TEST_CLUSTER"
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,21 @@ class Process:
     name: str
     pid: int
     started: int
+    log: str = ""
+    """The file with its output, if it is a daemon's."""
 
     @classmethod
-    def seen(cls, name: str, pid: int) -> Process | None:
+    def seen(cls, name: str, pid: int, log: str = "") -> Process | None:
         started = _start_time(pid)
-        return None if started is None else cls(name, pid, started)
+        return None if started is None else cls(name, pid, started, log)
 
     def alive(self) -> bool:
         return _start_time(self.pid) == self.started
 
-    @property
-    def log(self) -> Path:
-        return LOGS / f"{self.name}.log"
-
     def last_words(self, lines: int = 15) -> str:
         try:
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-        except FileNotFoundError:
+            return "\n".join(Path(self.log).read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
             return "(no log)"
 
     def stop(self, number: signal.Signals = signal.SIGKILL, timeout: float = 30) -> None:
@@ -68,25 +66,24 @@ class Process:
             _reap(self.pid)
 
 
-def environment(mark: bool = True) -> dict[str, str]:
+def environment(site: Site) -> dict[str, str]:
     """What a daemon gets: nothing of the caller's (no proxy settings, no home), so that each run is alike."""
-    name, _, value = MARK.decode().partition("=")
-    return {"PATH": SYSTEM_PATH, "HOME": str(HOME), "LANG": "C.UTF-8"} | ({name: value} if mark else {})
+    return {"PATH": SYSTEM_PATH, "HOME": str(site.home), "LANG": "C.UTF-8", MARK: str(site.work)}
 
 
-def spawn(name: str, argv: Sequence[str | Path]) -> Process:
+def spawn(site: Site, name: str, argv: Sequence[str | Path]) -> Process:
     """Starts a daemon detached from terminal and caller, with its output in `log/<name>.log`.
 
     Not subprocess.Popen: the daemon outlives this Python where a person brings the cluster up, and a Popen complains
     about that when it is collected.
     """
-    LOGS.mkdir(parents=True, exist_ok=True)
+    site.logs.mkdir(parents=True, exist_ok=True)
     command = [os.fspath(word) for word in argv]
-    log = os.fspath(LOGS / f"{name}.log")
+    log = os.fspath(site.logs / f"{name}.log")
     pid = os.posix_spawnp(
         command[0],
         command,
-        environment(),
+        environment(site),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
@@ -96,16 +93,17 @@ def spawn(name: str, argv: Sequence[str | Path]) -> Process:
         # Python ignores these two, and a child would inherit that: `yes | head` in a pod would never end.
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
     )
-    process = Process.seen(name, pid)
+    process = Process.seen(name, pid, log)
     if process is None:
         _reap(pid)
-        words = Process(name, pid, 0).last_words()
+        words = Process(name, pid, 0, log).last_words()
         raise ClusterError(f"{name} ended as soon as it was started:\n{words}")
     return process
 
 
-def marked() -> list[Process]:
+def marked(site: Site) -> list[Process]:
     """Every running process that carries the mark of this cluster."""
+    mark = f"{MARK}={site.work}".encode()
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -115,7 +113,7 @@ def marked() -> list[Process]:
             words = (folder / "environ").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if process and MARK in words:
+        if process and mark in words:
             found.append(process)
     return found
 

@@ -1,4 +1,4 @@
-"""The real cluster, brought up once, and gates in front of it."""
+"""The real clusters, each brought up once, and gates in front of the first."""
 
 import base64
 import contextlib
@@ -13,6 +13,7 @@ import yaml
 
 from tests.cluster.accounts import Account
 from tests.cluster.cluster import Cluster
+from tests.cluster.layout import SECOND
 from tests.support.expose import Exposed, Home, expose, home
 
 
@@ -20,6 +21,13 @@ from tests.support.expose import Exposed, Home, expose, home
 def cluster() -> Iterator[Cluster]:
     """The cluster a person keeps up, else one for this run."""
     with Cluster.attach() or Cluster.up() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def second_cluster() -> Iterator[Cluster]:
+    """Another cluster beside the first, which shares nothing with it; only tests that ask for it wait for it."""
+    with Cluster.attach(SECOND) or Cluster.up(SECOND) as running:
         yield running
 
 
@@ -101,7 +109,7 @@ def client_config(gate: Exposed, account: Account, path: Path, *, host: str | No
 @pytest.fixture(scope="session")
 def two_servers(cluster: Cluster) -> Iterator[str]:
     """A DNS name of the API server's certificate that resolves to both API servers on this machine."""
-    name, marker = "api.kubegate.test", "# kubegate test cluster"
+    name, marker = cluster.api_name, "# kubegate test cluster"
     hosts = Path("/etc/hosts")
     before = hosts.read_text()
     lines = [line for line in before.splitlines() if marker not in line]

@@ -83,12 +83,12 @@ def test_a_kubelet_is_not_taken_for_the_api_server_at_start(cluster: Cluster, pe
 
 
 @contextlib.contextmanager
-def impostor(address: str, port: int, certificate: Path) -> Iterator[list[bytes]]:
+def impostor(listener: socket.socket, certificate: Path) -> Iterator[list[bytes]]:
     """A TLS server that shows a certificate (PEM with its key) and keeps whatever it is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     received: list[bytes] = []
-    with socket.create_server((address, port), backlog=50) as listener:
+    with listener:
 
         def serve() -> None:
             while True:
@@ -119,7 +119,7 @@ def test_a_kubelet_certificate_in_the_api_servers_place_gets_nothing(cluster: Cl
     with expose("--kubeconfig", str(config), "--listen", "127.0.0.1:0", *flags, home=person) as gate:
         cluster.stop_apiserver(1)
         try:
-            with impostor(cluster.servers[1].address, cluster.servers[1].port, kubelet) as received:
+            with impostor(cluster.listen(cluster.servers[1].address, cluster.servers[1].port), kubelet) as received:
                 gate.wait_for("is down")
                 for _ in range(5):
                     if mode == "terminate":

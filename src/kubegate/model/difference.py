@@ -24,27 +24,10 @@ def _clusters(before: Plan, after: Plan) -> Iterator[str]:
 
 
 def _cluster(name: str, old: Backend, new: Backend) -> Iterator[str]:
-    for server in new.servers:
-        if server not in old.servers:
-            yield f"{name}: API server {server} is new"
-    for server in old.servers:
-        if server not in new.servers:
-            yield f"{name}: API server {server} is gone"
-    if old.verification != new.verification and old.verification and new.verification:
-        if old.verification.ca_pem != new.verification.ca_pem:
-            yield f"{name}: its CA is another one"
-        if old.verification.name != new.verification.name:
-            yield f"{name}: its API servers are verified as {new.verification.name} instead of {old.verification.name}"
-    elif (old.verification is None) != (new.verification is None) and old.servers and new.servers:
-        yield f"{name}: its API servers are {'verified now' if new.verification else 'NOT VERIFIED any more'}"
-    if old.allow != new.allow:
-        yield f"{name}: reached from {', '.join(new.allow) if new.allow is not None else 'everywhere'}"
-    for what, was, now in (
-        ("requests and streams at one time", old.max_carried, new.max_carried),
-        ("requests of one address in a second", old.requests_per_second, new.requests_per_second),
-    ):
-        if was != now:
-            yield f"{name}: {now if now is not None else 'any number of'} {what} instead of {was if was is not None else 'any number'}"
+    yield from (f"{name}: API server {server} is new" for server in new.servers if server not in old.servers)
+    yield from (f"{name}: API server {server} is gone" for server in old.servers if server not in new.servers)
+    yield from _verification(name, old, new)
+    yield from _bounds(name, old, new)
     if old.opened != new.opened:
         yield f"{name}: its TLS is {'opened' if new.opened else 'passed through'} now"
     for what, changed in (
@@ -54,6 +37,27 @@ def _cluster(name: str, old: Backend, new: Backend) -> Iterator[str]:
     ):
         if changed:
             yield f"{name}: other {what}"
+
+
+def _verification(name: str, old: Backend, new: Backend) -> Iterator[str]:
+    if old.verification != new.verification and old.verification and new.verification:
+        if old.verification.ca_pem != new.verification.ca_pem:
+            yield f"{name}: its CA is another one"
+        if old.verification.name != new.verification.name:
+            yield f"{name}: its API servers are verified as {new.verification.name} instead of {old.verification.name}"
+    elif (old.verification is None) != (new.verification is None) and old.servers and new.servers:
+        yield f"{name}: its API servers are {'verified now' if new.verification else 'NOT VERIFIED any more'}"
+
+
+def _bounds(name: str, old: Backend, new: Backend) -> Iterator[str]:
+    if old.allow != new.allow:
+        yield f"{name}: reached from {', '.join(new.allow) if new.allow is not None else 'everywhere'}"
+    for what, was, now in (
+        ("requests and streams at one time", old.max_carried, new.max_carried),
+        ("requests of one address in a second", old.requests_per_second, new.requests_per_second),
+    ):
+        if was != now:
+            yield f"{name}: {now or 'any number of'} {what} instead of {was or 'any number'}"
 
 
 def _servers(backend: Backend) -> str:

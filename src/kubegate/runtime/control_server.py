@@ -48,7 +48,6 @@ async def serving(gate: "Gate", path: Path) -> AsyncIterator[None]:
         finally:
             server.should_exit = True
             await asyncio.wait({task})
-            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -60,7 +59,10 @@ def _listener(path: Path) -> Iterator[socket.socket]:
         path.chmod(0o600)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
-        yield listener
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _application(gate: "Gate") -> Starlette:

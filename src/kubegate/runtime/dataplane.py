@@ -28,7 +28,7 @@ _OLD_WORKER_END_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a change: whether HAProxy was reloaded, the sentences that say what is different, and how many streams ended."""
+    """What came of a change: whether HAProxy was reloaded, sentences that say what is different, how many streams ended."""
 
     reloaded: bool
     changes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Where a gate of a declared file keeps things: by the file's own path, so that a file that cannot be read is found all the same."""
+"""Where a gate of a declared file keeps things: by the file's path, so that one that cannot be read has its place too."""
 
 import hashlib
 import json

@@ -44,7 +44,7 @@ async def report(gate: "Gate") -> GateStatus:
             old.append(WorkerStatus(pid=worker.pid, carried=len(sessions)))
             carried += sessions
     return GateStatus(
-        file=os.path.abspath(gate.file),  # noqa: PTH100
+        file=str(gate.file.absolute()),
         version=__version__,
         pid=os.getpid(),
         started=gate.started,

@@ -80,7 +80,7 @@ class Inputs:
         return Gathered(Facts(facts, gather.most_connections(servers)), warnings, files)
 
     async def refresh(self, *, discovered: bool) -> bool:
-        """Resolve names again, or ask clusters for their members, and look at what did not prove itself. True if anything changed."""
+        """Resolve names again, or ask clusters for their members, and look at what is not proven. True if anything changed."""
         limit = upstreams.at_once()
         wanted = [one for one in self._known.values() if one.cluster.upstream.discover == discovered or _unproven(one)]
         changed = await asyncio.gather(*(self._again(one, limit) for one in wanted))
@@ -161,7 +161,7 @@ def _mistrusted(upstream: UpstreamFacts) -> bool:
 
 
 def _names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
-    """The names that a certificate of the gate's own carries: those of the cluster, and where it is the default, the addresses."""
+    """The names that a certificate of the gate's own carries: the cluster's, and where it is the default, the addresses."""
     names = list(cluster.hosts)
     for listener in config.listeners:
         reached = config.reached_at(listener)

@@ -1,4 +1,4 @@
-"""A plan kept beside the files that say so, so that the next start knows what runs. Keys and CAs are named by their digest only."""
+"""A plan kept beside the files that say so, so that the next start knows what runs. Keys and CAs are named by digest only."""
 
 import dataclasses
 import hashlib

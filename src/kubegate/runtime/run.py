@@ -55,7 +55,7 @@ def read_file(file: Path) -> Declaration:
 
 
 class Gate:
-    """A gate that runs. `open` it, `serve` until asked to stop; at the end of `async with` it is gone, or left running if so told."""
+    """A gate that runs. `open` it, `serve` until asked to stop; at the end of `async with` it is gone, or left running."""
 
     def __init__(self, file: Path, environ: Mapping[str, str], folders: GateFolders, store: Store, say: Say) -> None:
         self.file = file
@@ -173,9 +173,8 @@ class Gate:
             self.data_plane.forget(before)
         else:
             known = self.data_plane.adopt(folder, before)
-            self.news.say(
-                f"taking over HAProxy {left.pid}, which an earlier kubegate left running (generation {self.data_plane.generation})"
-            )
+            ran = f"generation {self.data_plane.generation}"
+            self.news.say(f"taking over HAProxy {left.pid}, which an earlier kubegate left running ({ran})")
         if declaration is None or gathered is None:
             self._refuse(problems)
         else:

@@ -105,7 +105,7 @@ def _context(cluster: ClusterConfig, where: str, environ: Mapping[str, str]) -> 
 
 
 async def members(cluster: ClusterConfig, declared: Declared, known: Members | None, environ: Mapping[str, str]) -> Members:
-    """The addresses at this moment; where they cannot be found out, the last known ones. Raises InvalidInput if there are none."""
+    """The addresses now; where they cannot be found out, the last known ones. Raises InvalidInput if there are none."""
     try:
         found = await _discovered(declared, environ) if cluster.upstream.discover else await _resolved(declared.servers)
     except KubegateError as error:

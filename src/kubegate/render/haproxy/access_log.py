@@ -1,6 +1,6 @@
 """The access log: one line of JSON for each request, written by HAProxy itself to the file that is its standard output."""
 
-# Each field is valid JSON whatever a client sends: `json` escapes, and drops bytes that are not UTF-8 (configuration manual 7.3.1).
+# Each field is valid JSON whatever a client sends: `json` escapes, and drops what is not UTF-8 (configuration manual 7.3.1).
 # A hashed token is not in it, nor any other header than the user agent.
 _FIELDS = (
     ("ts", '"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]"'),

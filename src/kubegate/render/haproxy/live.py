@@ -40,7 +40,8 @@ Step = Command | Rewrite
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to do, in this order: `additions`, `leads`, `removals`; `retired` are servers that drain and go with their last stream.
+    """What to do, in this order: `additions`, `leads`, `removals`; `retired` are servers that drain until
+    their last stream has ended.
 
     `arrived` are servers that replace others: these drain only when one of those was found alive. `forgotten` are the files of
     certificates and CAs that nothing needs any more once the servers are gone.

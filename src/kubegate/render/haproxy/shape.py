@@ -30,8 +30,8 @@ class Section:
 class Shape:
     """Everything that is rendered. Files by their relative names.
 
-    `servers` are those of each backend, by name, which says all that is in `fixed`: a server never changes, it goes and another one
-    comes. `certificates` are keys with their chains, `lists` the crt-lists with one line for each certificate file after the
+    `servers` are those of each backend, by name, which says all that is in `fixed`: a server never changes, it goes and another
+    one comes. `certificates` are keys with their chains, `lists` the crt-lists with one line for each certificate file after the
     first, `authorities` CA bundles, `maps` and `ranges` (of source addresses) what the rules look things up in.
     """
 
