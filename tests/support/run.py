@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import ssl
 import subprocess
@@ -63,9 +62,7 @@ def cluster(folder: Path, name: str, *upstreams: Upstream, ca: Forged | None = N
     return declared | more
 
 
-def gate_file(
-    folder: Path, *clusters: Document, port: int | None = None, listener: Document | None = None, **more: Any
-) -> Document:
+def gate_file(_: Path, *clusters: Document, port: int | None = None, listener: Document | None = None, **more: Any) -> Document:
     """A whole declaration with one listener on loopback."""
     address = f"127.0.0.1:{port or free_port('127.0.0.1')}"
     declared = {
@@ -276,4 +273,4 @@ def refused(document: Document | str, home: Home, *words: str) -> list[dict[str,
 
 def open_files(pid: int) -> int:
     """How many descriptors a process has open."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
