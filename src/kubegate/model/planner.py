@@ -99,14 +99,22 @@ def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[s
     first = sorted(opened, key=lambda cluster: cluster.name != listener.default_cluster)[:1]
     shown = [Shown(one.name, pem, one.hosts) for one in opened for pem in _certificate(one, facts.clusters[one.name])]
     default = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
+    if len(clusters) == 1 and not (opened and clusters[0].hosts):
+        # Nobody else is reached here, and no name is declared that would have to be asked for.
+        alone = at[clusters[0].name]
+        return Frontend(listener.name, listener.address, alone, tuple(default), sole=True, proxy_from=_senders(listener))
     return Frontend(
         name=listener.name,
         listen=listener.address,
         default=at[listener.default_cluster] if listener.default_cluster else None,
         certificates=(*default, *shown),
         routes=tuple(Route(host, at[one.name], one.mode is Mode.TERMINATE) for one in clusters for host in one.hosts),
-        proxy_from=tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None,
+        proxy_from=_senders(listener),
     )
+
+
+def _senders(listener: ListenerConfig) -> tuple[str, ...] | None:
+    return tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None
 
 
 def _certificate(cluster: ClusterConfig, found: ClusterFacts) -> list[bytes]:
