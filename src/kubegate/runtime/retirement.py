@@ -5,8 +5,11 @@ import contextlib
 import time
 from collections.abc import Mapping
 
+from kubegate.model.plan import Plan
+from kubegate.render.haproxy import Shape
+from kubegate.render.haproxy.backend import names as sections_of
 from kubegate.render.haproxy.backend import server_address
-from kubegate.render.haproxy.live import Change, Command
+from kubegate.render.haproxy.live import Change, Command, forgotten
 from kubegate.runtime.process import Say
 from kubegate.runtime.workers import Failed, Workers
 
@@ -29,6 +32,18 @@ class Retirement:
         """Pairs of section and server name that still carry something."""
         return tuple(self._leaving)
 
+    async def find(self, plan: Plan, shape: Shape) -> None:
+        """Those that an earlier kubegate let go, and CA bundles that nothing needs any more. Raises OSError or TimeoutError."""
+        sections = {section for backend in plan.backends for section in sections_of(backend)}
+        for full in await self._used():
+            section, _, name = full.rpartition("/")
+            if section in sections and name not in shape.servers.get(section, {}):
+                await self._workers.tell(Command(f"set server {full} state drain"))
+                self._leaving[section, name] = None
+        answer = await self._workers.tell(Command("show ssl ca-file"))
+        known = (line.split(" ")[0] for line in answer.splitlines() if line.startswith("ca-"))
+        self._forgotten = [forgotten(file) for file in known if file not in shape.authorities]
+
     def forget(self) -> None:
         """A reload came: the new worker has none of them."""
         self._leaving.clear()
@@ -48,7 +63,7 @@ class Retirement:
 
     async def collect(self) -> None:
         """Delete those that carry nothing any more."""
-        if not self._leaving:
+        if not self._leaving and not self._forgotten:
             return
         used = await self._used()
         # Servers of streams track those of their cluster, which cannot go before them.

@@ -78,10 +78,13 @@ def change(before: Shape, after: Shape) -> Change | None:
         removals=(*_map_removals(before, after), *_unlisted(before, after)),
         retired=retired,
         arrived=arrived,
-        forgotten=tuple(
-            Command(f"del ssl ca-file {file}", answers="deleted") for file in _missing(before.authorities, after.authorities)
-        ),
+        forgotten=tuple(forgotten(file) for file in _missing(before.authorities, after.authorities)),
     )
+
+
+def forgotten(file: str) -> Command:
+    """Let go of a CA bundle that no server needs."""
+    return Command(f"del ssl ca-file {file}", answers="deleted")
 
 
 def _missing(some: Mapping[str, object], others: Mapping[str, object]) -> tuple[str, ...]:
