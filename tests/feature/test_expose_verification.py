@@ -158,7 +158,7 @@ def test_without_a_ca_those_of_the_system_count(person: Home) -> None:
     out = ("--out", str(person.path / "out.yaml"))
     with Api(("localhost",)) as api, expose(*api.config(person, "localhost", ca=None), *out, home=person, extra=extra) as gate:
         served(gate, api.upstream)
-        files = {path.name: path.read_bytes() for path in person.runtime.rglob("*-ca.pem")}
+        files = {path.name: path.read_bytes() for path in person.runtime.rglob("ca-*.pem")}
         assert set(files.values()) == {cluster_authority().pem}
 
 

@@ -1,8 +1,8 @@
 """`kubegate run` as an operator runs it: a declared file that tests write and write again, and the gate that follows it."""
 
+import asyncio
 import contextlib
 import json
-import os
 import signal
 import ssl
 import subprocess
@@ -15,6 +15,7 @@ import psutil
 import yaml
 
 from kubegate.model.gate_status import ClusterStatus, GateStatus
+from kubegate.runtime.control import ask
 from kubegate.runtime.gate_folders import folders_of
 from kubegate.runtime.generation import Store
 from kubegate.system.network import free_port
@@ -61,9 +62,7 @@ def cluster(folder: Path, name: str, *upstreams: Upstream, ca: Forged | None = N
     return declared | more
 
 
-def gate_file(
-    folder: Path, *clusters: Document, port: int | None = None, listener: Document | None = None, **more: Any
-) -> Document:
+def gate_file(_: Path, *clusters: Document, port: int | None = None, listener: Document | None = None, **more: Any) -> Document:
     """A whole declaration with one listener on loopback."""
     address = f"127.0.0.1:{port or free_port('127.0.0.1')}"
     declared = {
@@ -204,6 +203,10 @@ class Running:
         with self.dial(name, **more) as connection:
             return connection.ask(request(method, target, host=host or name or f"127.0.0.1:{self.port}"))
 
+    def tell(self, command: str) -> str:
+        """One question to the Runtime API of HAProxy's current worker."""
+        return asyncio.run(ask(Store(self.folders.run, self.folders.kept).admin_socket, command))
+
     def kill(self) -> None:
         """End the control plane without a chance to do anything."""
         self.process.kill()
@@ -270,4 +273,4 @@ def refused(document: Document | str, home: Home, *words: str) -> list[dict[str,
 
 def open_files(pid: int) -> int:
     """How many descriptors a process has open."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())

@@ -129,9 +129,10 @@ class _Gate:
         meant = self._misspelt() if any(cluster.name not in reached for cluster in self.config.clusters) else frozenset()
         for number, cluster in enumerate(self.config.clusters):
             loc: Loc = ("clusters", number)
-            if cluster.name not in reached | meant:
+            if cluster.name not in reached:
                 hint = "add it to the clusters of a listener"
-                yield Flaw(loc, "unreachable", "is behind no listener", hint, rests_on=((*loc, "name"),))
+                if cluster.name not in meant:
+                    yield Flaw(loc, "unreachable", "is behind no listener", hint, rests_on=((*loc, "name"),))
             elif cluster.name not in defaults and not any(names == {cluster.name} for names in behind):
                 about = [("listeners", n) for n, names in enumerate(behind) if cluster.name in names]
                 yield from _unnamed(cluster, loc, about)

@@ -64,8 +64,8 @@ class UpstreamConfig(_Declared):
 
     kubeconfig: FileName | None = Field(
         default=None,
-        description="Kubeconfig that names the API server and its CA. Default, if there is `context` or `discover`: as kubectl "
-        "finds it.",
+        description="Kubeconfig that names the API server and its CA. Default: the one that kubectl would find, if there is "
+        "`context` or `discover`.",
     )
     context: str | None = Field(default=None, description="Context of that kubeconfig. Default: its current one.")
     servers: tuple[Dial, ...] = Field(
@@ -107,7 +107,7 @@ class HealthConfig(_Declared):
 
 
 class TimeoutsConfig(_Declared):
-    """How long the gate waits. Streams are upgrades (exec, port-forward), watches, followed logs, all below `*/proxy`."""
+    """How long the gate waits. Streams are upgrades (exec, port-forward), watches, followed logs, and all below `*/proxy`."""
 
     connect: Duration = Field(default=timedelta(seconds=10), description="How long to wait for a connection to an API server.")
     request: Duration = Field(
@@ -141,7 +141,7 @@ class ClusterConfig(_Declared):
     hosts: tuple[Host, ...] = Field(
         default=(),
         description="Names by which clients reach it: TLS names (SNI), or, for clients of an address, the Host of the URL. "
-        "The first stands in client kubeconfigs.",
+        "The first stands in client kubeconfigs. Default: it is reached by the listener's address.",
     )
     mode: Mode = Field(
         default=Mode.TERMINATE,
@@ -161,7 +161,7 @@ class ClusterConfig(_Declared):
 
 
 class ProxyProtocolConfig(_Declared):
-    """PROXY protocol, versions 1 and 2, on a listener. Default: a connection that begins with it is refused."""
+    """PROXY protocol, versions 1 and 2, by which load balancers tell who their clients are. Default: it is refused."""
 
     senders: tuple[Network, ...] = Field(
         min_length=1,
@@ -177,13 +177,13 @@ class ListenerConfig(_Declared):
     name: Name = Field(default="gate", description="Its name in status, logs and metrics.")
     address: Listen = Field(
         default=Endpoint("127.0.0.1", 6443),
-        description="ADDR:PORT. Every interface is 0.0.0.0, or [::] with IPv6, and must be typed.",
+        description="Where it listens. Every interface is 0.0.0.0, or [::] with IPv6, and must be typed.",
     )
     clusters: tuple[Name, ...] = Field(default=(), description="Names of the clusters that are reached here. Default: all.")
     default_cluster: Name | None = Field(
         default=None,
         description="Cluster of clients that give no name, as kubectl for a URL with an address: no SNI, and a Host "
-        "that is no cluster's. Without it they get 421.",
+        "that is no cluster's. Default: none, they get 421.",
     )
     proxy_protocol: ProxyProtocolConfig | None = None
 
@@ -191,11 +191,11 @@ class ListenerConfig(_Declared):
 class MetricsConfig(_Declared):
     """Prometheus metrics: HAProxy's own at `/metrics`, the control plane's at `/metrics/kubegate`. Default: none."""
 
-    address: Listen = Field(description="ADDR:PORT. Whoever reaches it reads the metrics.")
+    address: Listen = Field(description="Where they are served. Whoever reaches it reads them.")
 
 
 class DataPlaneConfig(_Declared):
-    """The HAProxy process."""
+    """The HAProxy process, and its reloads."""
 
     haproxy: FileName | None = Field(
         default=None, description="HAProxy to run. Default: the embedded one, or a newer one of this machine."

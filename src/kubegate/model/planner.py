@@ -39,8 +39,7 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
     suffice, each cluster has a place named after itself.
     """
     places = assign([cluster.name for cluster in config.clusters], running, config.data_plane.spare_clusters)
-    servers = sum(len(facts.clusters[cluster.name].upstream.servers) for cluster in config.clusters)
-    stretch = _stretch(servers, running, config)
+    stretch = _stretch(_checked(config, facts), running, config)
     usual = _usual(config, stretch)
     backends = []
     for place in places:
@@ -95,14 +94,17 @@ def _backend(cluster: ClusterConfig, found: ClusterFacts, name: str, stretch: in
 def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[str, str]) -> Frontend:
     clusters = config.reached_at(listener)
     here = frozenset(cluster.name for cluster in clusters)
-    # Without a name there is nothing to ask for: everybody is led there.
-    sole = len(clusters) == 1 and not clusters[0].hosts
-    default = clusters[0].name if sole else listener.default_cluster
     opened = [cluster for cluster in clusters if cluster.mode is Mode.TERMINATE]
+    # Nobody else is reached here, and no name is declared that would have to be asked for.
+    sole = len(clusters) == 1 and not (opened and clusters[0].hosts)
+    default = clusters[0].name if sole else listener.default_cluster
     # The default cluster's certificate is shown to those who ask for no name.
     first = sorted(opened, key=lambda cluster: cluster.name != default)[:1]
     shown = [Shown(one.name, pem, one.hosts) for one in opened for pem in _certificate(one, facts.clusters[one.name])]
     unnamed = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
+    if sole:
+        alone = at[clusters[0].name]
+        return Frontend(listener.name, listener.address, alone, tuple(unnamed), sole=True, proxy_from=_senders(listener))
     others = [host for cluster in config.clusters if cluster.name not in here for host in cluster.hosts]
     return Frontend(
         name=listener.name,
@@ -111,9 +113,12 @@ def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[s
         certificates=(*unnamed, *shown),
         routes=tuple(Route(host, at[one.name], one.mode is Mode.TERMINATE) for one in clusters for host in one.hosts),
         elsewhere=tuple(host for host in others if not is_address(host)),
-        sole=sole,
-        proxy_from=tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None,
+        proxy_from=_senders(listener),
     )
+
+
+def _senders(listener: ListenerConfig) -> tuple[str, ...] | None:
+    return tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None
 
 
 def _certificate(cluster: ClusterConfig, found: ClusterFacts) -> list[bytes]:
@@ -133,6 +138,14 @@ def _process(config: Config, facts: Facts, *, hops: bool = False) -> Process:
         threads=declared.threads,
         access_log=config.access_log is not None,
         metrics=config.metrics.address if config.metrics else None,
+    )
+
+
+def _checked(config: Config, facts: Facts) -> int:
+    """How many servers HAProxy checks: where TLS is opened, each for requests and once more for streams."""
+    return sum(
+        len(facts.clusters[cluster.name].upstream.servers) * (2 if cluster.mode is Mode.TERMINATE else 1)
+        for cluster in config.clusters
     )
 
 

@@ -45,6 +45,8 @@ def json_schema() -> Schema:
             _as_in_a_file(described)
     for key in ENVELOPE:
         found["properties"][key].pop("default")
+    # A cluster of a file says where its API servers are; that of a command may mean the kubeconfig that kubectl finds.
+    found["$defs"]["ClusterConfig"]["required"] = ["upstream"]
     required = [*ENVELOPE, *(key for key in found["required"] if key not in ENVELOPE)]
     return {"$schema": DIALECT, "$id": ID, "title": "kubegate: a declared gate", **found, "required": required}
 

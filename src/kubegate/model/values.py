@@ -17,7 +17,7 @@ from kubegate.model.address import Endpoint, is_address, normal_name, parse_list
 # The name of a context's folder, relative file names of a configuration start there (validation context).
 BASE_FOLDER = "folder"
 
-_DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?(?:([0-9]{1,6})ms)?")
+_DURATION = re.compile(r"(?=[0-9])(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,7})s)?(?:([0-9]{1,10})ms)?")
 _LONGEST = timedelta(days=24)
 _NAME = re.compile(r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _PORT = re.compile(r"[0-9]{1,5}")

@@ -53,8 +53,10 @@ def not_a_mapping(value: object) -> Flaw:
 
 
 def meaning(loc: Loc) -> str:
-    """What the schema says about a place, as the end of a hint."""
+    """What the schema says about a place, as the end of a hint; of entries of a list what it says about the list."""
     text = str(described_at(loc).get("description", "")).removesuffix(".")
+    if not text and loc and isinstance(loc[-1], int):
+        return meaning(loc[:-1])
     if text[1:2].islower() and not text.startswith("kube"):
         text = text[0].lower() + text[1:]
     return text

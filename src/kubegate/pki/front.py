@@ -133,7 +133,7 @@ def _age_warnings(leaf: Certificate, now: datetime, where: str) -> list[Problem]
     if leaf.not_after - now >= _SOON:
         return []
     message = f"the certificate expires on {leaf.not_after:%Y-%m-%d %H:%M} UTC"
-    return [Problem(where, "front.cert.expires", message, "renew it, then restart the gate")]
+    return [Problem(where, "front.cert.expires", message, "renew it; a gate that runs takes the new one by itself")]
 
 
 def _mode_warnings(mode: int, where: str) -> list[Problem]:

@@ -115,6 +115,33 @@ async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
     )
 
 
+async def plan_again(prepared: Prepared, environ: Mapping[str, str]) -> Plan:
+    """The plan of a gate that runs, from what its files and names say now: of the same context, whatever the current one is.
+
+    Raises InvalidInput with every problem.
+    """
+    declared, listen = prepared.declared, prepared.listen
+    pinned = declared.cluster.upstream.model_copy(update={"context": prepared.context.name})
+    cluster = declared.cluster.model_copy(update={"upstream": pinned})
+    declared = Declared(declared.config.model_copy(update={"clusters": (cluster,)}), declared.account)
+    findings = Findings([])
+    _, upstream = await _upstream(declared, environ, findings)
+    front = _given_front(declared, prepared.reach, findings)
+    if front is None and cluster.certificate is None and not findings.problems:
+        front = prepared.front
+    findings.raise_if_any()
+    assert upstream is not None
+    found = ClusterFacts(upstream, front.certificate if front else None)
+    return plan_sole(declared.at(listen).config, Facts({cluster.name: found}, prepared.plan.process.max_connections))
+
+
+def followed(prepared: Prepared) -> frozenset[Path]:
+    """The files by which such a plan may become another one."""
+    given = prepared.declared.cluster.certificate
+    files = [*prepared.context.files, prepared.context.ca_file, *([given.cert, given.key] if given else [])]
+    return frozenset(file for file in files if file is not None)
+
+
 async def _upstream(
     declared: Declared, environ: Mapping[str, str], findings: Findings
 ) -> tuple[Context | None, UpstreamFacts | None]:

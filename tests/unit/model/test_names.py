@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubegate.model.names import covers, printable
+from kubegate.model.names import closest, covers, kind_of, printable
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,40 @@ def test_covered(certified: list[str], name: str) -> None:
 )
 def test_not_covered(certified: list[str], name: str) -> None:
     assert not covers(certified, name)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("prdo", "prod"),
+        ("default_cluster", "defaultCluster"),
+        ("default-cluster", "defaultCluster"),
+        ("DEFAULTCLUSTER", "defaultCluster"),
+        ("prod", "prod"),
+        ("x", None),
+        ("", None),
+        ("prod" * 1_000_000, None),
+    ],
+)
+def test_what_was_meant(word: str, meant: str | None) -> None:
+    assert closest(word, ["stage", "prod", "defaultCluster"]) == meant
+
+
+def test_nothing_can_be_meant_where_nothing_is_known() -> None:
+    assert closest("prod", []) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (True, "true or false"),
+        (1, "a number"),
+        (1.5, "a number"),
+        ("a", "text"),
+        ([], "a list"),
+        ({}, "a mapping"),
+        (None, "nothing"),
+    ],
+)
+def test_kinds(value: object, kind: str) -> None:
+    assert kind_of(value) == kind

@@ -1,0 +1,67 @@
+"""`python -m docs.generate` writes the tables of configuration.md anew, from the schema of the declared file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from kubegate.model.schema import Schema, json_schema, resolved
+
+PAGE = Path(__file__).with_name("configuration.md")
+BEGIN = "<!-- From here on this page is written by `python -m docs.generate`. -->\n"
+
+
+def generated(page: str) -> str:
+    """The page with the tables that the schema says now; what stands before them is written by hand."""
+    by_hand, begin, _ = page.partition(BEGIN)
+    return by_hand + begin + "\n" + "\n".join(_section("", json_schema()))
+
+
+def _section(path: str, schema: Schema) -> Iterator[str]:
+    """A mapping: its heading, meaning and keys; then the mappings below it."""
+    yield f"### `{path}`" if path else "### The file"
+    yield f"\n{schema['description']}\n"
+    yield "| key | type | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    nested = []
+    for key, value in schema["properties"].items():
+        described, below = resolved(value), f"{path}.{key}" if path else key
+        default, meaning = _default_and_meaning(key, described, schema)
+        yield f"| `{key}` | {_type(described, below)} | {default} | {meaning} |"
+        if described["type"] == "array":
+            value, below = described["items"], f"{below}[]"
+        if "properties" in resolved(value):
+            nested.append((below, resolved({"$ref": value["$ref"]})))
+    yield ""
+    for below, described in nested:
+        yield from _section(below, described)
+
+
+def _type(described: Schema, path: str) -> str:
+    if "const" in described or "enum" in described:
+        return " or ".join(f"`{option}`" for option in described.get("enum", [described.get("const")]))
+    match described["type"]:
+        case "array":
+            return f"list: {_type(resolved(described['items']), path)}"
+        case "object":
+            # As headings become anchors: in small letters, without punctuation.
+            return f"[mapping](#{path.lower().replace('.', '').replace('[]', '')})"
+        case "integer":
+            return f"{described['minimum']} to {described['maximum']}"
+        case "boolean":
+            return "`true` or `false`"
+        case _:
+            return str(described.get("title", "text"))
+
+
+def _default_and_meaning(key: str, described: Schema, schema: Schema) -> tuple[str, str]:
+    """The default is a value, or the end of the description says it in words."""
+    meaning, _, told = described["description"].partition(" Default: ")
+    if key in schema.get("required", []):
+        return "required", meaning
+    if "default" not in described:
+        return told.removesuffix("."), meaning
+    default = described["default"]
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`", meaning
+
+
+if __name__ == "__main__":
+    PAGE.write_text(generated(PAGE.read_text()))
