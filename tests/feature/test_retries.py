@@ -213,7 +213,7 @@ def test_what_health_checks_make_of_readyz(status: int, alive: bool) -> None:
             assert gate.ask("h1", "GET", "/alive").status == 200
             assert not gate.said
         else:
-            eventually(lambda: gate.said, "the server is marked down")
+            eventually(lambda: {"DOWN"} == set(gate.stat("status", str(upstream.endpoint))), "it is down, for streams too")
             assert gate.ask("h1", "GET", "/dead").status == 503
             assert gate.ask("h1", "GET", "/dead?watch").status == 503
             assert not upstream.seen("/dead")

@@ -39,8 +39,7 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
     suffice, each cluster has a place named after itself.
     """
     places = assign([cluster.name for cluster in config.clusters], running, config.data_plane.spare_clusters)
-    servers = sum(len(facts.clusters[cluster.name].upstream.servers) for cluster in config.clusters)
-    stretch = _stretch(servers, running, config)
+    stretch = _stretch(_checked(config, facts), running, config)
     usual = _usual(config, stretch)
     backends = []
     for place in places:
@@ -132,6 +131,14 @@ def _process(config: Config, facts: Facts) -> Process:
         threads=declared.threads,
         access_log=config.access_log is not None,
         metrics=config.metrics.address if config.metrics else None,
+    )
+
+
+def _checked(config: Config, facts: Facts) -> int:
+    """How many servers HAProxy checks: where TLS is opened, each for requests and once more for streams."""
+    return sum(
+        len(facts.clusters[cluster.name].upstream.servers) * (2 if cluster.mode is Mode.TERMINATE else 1)
+        for cluster in config.clusters
     )
 
 

@@ -76,7 +76,8 @@ class Inputs:
         facts = {name: ClusterFacts(one.upstream, one.front) for name, one in known.items() if one.upstream is not None}
         warnings = tuple(warning for one in known.values() for warning in _warnings(one))
         files = frozenset(path for one in known.values() for path in one.files)
-        return Gathered(Facts(facts, gather.most_connections()), warnings, files)
+        servers = sum(len(one.upstream.servers) for one in facts.values())
+        return Gathered(Facts(facts, gather.most_connections(servers)), warnings, files)
 
     async def refresh(self, *, discovered: bool) -> bool:
         """Resolve names again, or ask clusters for their members, and look at what is not proven. True if anything changed."""

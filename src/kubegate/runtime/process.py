@@ -16,6 +16,7 @@ import psutil
 
 from kubegate.errors import KubegateError
 from kubegate.render.haproxy import CONFIG_FILE
+from kubegate.render.haproxy.backend import STREAMS
 from kubegate.runtime.adopted import Adopted, Started
 from kubegate.runtime.binary import Binary
 from kubegate.runtime.control import ask
@@ -32,7 +33,7 @@ _RETIRE_SECONDS = 5.0
 _RESTART_DELAYS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _STEADY_SECONDS = 10.0
 _SERVER_NEWS = re.compile(
-    r"Server (?P<backend>\S+)/(?P<server>\S+?)(?:_[0-9a-f]{8})? is (?P<state>UP|DOWN)(?P<tracked> via)?"
+    r"Server (?P<backend>\S+)/(?P<server>\S+?)(?:_[0-9a-f]{8})? is (?P<state>UP|DOWN)"
     r"(?:/[^,]*)?(?:, reason: (?P<reason>[^,]*))?(?:, code: (?P<code>\d+))?(?:, (?:info|check): \"(?P<info>[^\"]*)\")?"
 )
 _IN_USE = re.compile(r"in use\S* for \[.*:(\d+)\]")
@@ -270,8 +271,8 @@ def _family(pid: int) -> set[int]:
 def server_news(line: str) -> str | None:
     """A sentence out of HAProxy's message on a server that went up or down, None for any other line."""
     match = _SERVER_NEWS.search(line)
-    # The backend of streams follows the other one.
-    if not match or match["tracked"]:
+    # A cluster's backend of streams checks the same servers, and is not told beside the other one.
+    if not match or match["backend"].endswith(STREAMS):
         return None
     if match["state"] == "UP":
         return f"API server {match['server']} answers again"

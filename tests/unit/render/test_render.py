@@ -71,9 +71,7 @@ def test_no_server_goes_unverified_unless_it_was_said() -> None:
     for plan in (PLAN, passed_through()):
         servers = re.findall(r"^  server .*$", config(plan), re.MULTILINE)
         assert servers
-        assert all(
-            re.search("verify required ca-file ca-[0-9a-f]{12}.pem verifyhost 'api.example.com'", line) for line in servers
-        )
+        assert all(re.search("verify required ca-file ca-[0-9a-f]{12}.pem verifyhost api.example.com", line) for line in servers)
     assert "verify none" not in config(PLAN)
     assert config(with_backend(verification=None)).count("verify none") == 4
 
@@ -81,8 +79,8 @@ def test_no_server_goes_unverified_unless_it_was_said() -> None:
 def test_sni_is_sent_only_where_it_is_said() -> None:
     quiet = with_backend(verification=Verification(b"CA\n", "api.example.com", send_sni=False))
     assert "sni" not in config(quiet)
-    assert config(PLAN).count("sni str('api.example.com')") == 4
-    assert config(PLAN).count("check-sni 'api.example.com'") == 2
+    assert config(PLAN).count(" sni str(api.example.com)") == 4
+    assert config(PLAN).count("check-sni api.example.com") == 4
 
 
 @pytest.mark.parametrize("name", ["evil\nbackend x", "evil\r", "\x00"])

@@ -6,12 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubegate.render.haproxy.text import quote, section
+from kubegate.render.haproxy.text import quote, section, word
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
 def test_a_quoted_value_is_one_literal_word(value: str) -> None:
     assert shlex.split(quote(value)) == [value]
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
+def test_a_word_has_quotes_only_where_it_needs_them(value: str) -> None:
+    assert shlex.split(word(value)) == [value]
+
+
+@pytest.mark.parametrize("value", ["api.example.com", "kubernetes.default.svc", "xn--a_b-1"])
+def test_a_dns_name_needs_none(value: str) -> None:
+    assert word(value) == value
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\tb", "a\0b", "\x1b[0m", "a\x7f"])

@@ -20,14 +20,10 @@ ELSE = "check duration: 0ms. 0 active and 0 backup servers left. 0 sessions acti
             "API server [::1]:6443 is down: Layer7 wrong status, status 500, Oops",
         ),
         (
-            "[WARNING]  (7) : Server a-stream/10.0.0.1:6443 is UP, reason: Layer7 check passed, code: 200, check duration: 1ms.",
+            "[WARNING]  (7) : Server a/10.0.0.1:6443_0123abcd is UP, reason: Layer7 check passed, code: 200, check duration.",
             "API server 10.0.0.1:6443 answers again",
         ),
-        (
-            "[WARNING]  (7) : Server dev-stream/10.0.0.1:6443 is DOWN via dev/10.0.0.1:6443. 0 active",
-            None,
-        ),
-        ("[WARNING]  (7) : Server dev-stream/10.0.0.1:6443 is UP via dev/10.0.0.1:6443. 1 active", None),
+        (f"[WARNING]  (7) : Server dev:stream/10.0.0.1:6443 is DOWN, reason: Layer4 timeout, {ELSE}", None),
         ("[NOTICE]   (7) : New worker (8) forked", None),
         ("[ALERT]    (7) : backend 'dev' has no server available!", None),
         ("", None),

@@ -10,10 +10,12 @@ from kubegate.model.plan import Backend, Timeouts
 from kubegate.render.haproxy import limits
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.shape import Server
-from kubegate.render.haproxy.text import milliseconds, quote
+from kubegate.render.haproxy.text import milliseconds, word
 
 # GETs with these in their path may run something in a pod; a percent sign may hide them.
 _NOT_REPEATABLE = "/exec /attach /portforward /proxy %"
+# What the name of a backend that carries streams ends in.
+STREAMS = ":stream"
 # A server that comes back takes its share step by step (configuration manual 5.2, `slowstart`).
 _GRADUALLY = "slowstart 10s"
 
@@ -26,7 +28,7 @@ _HEALTH_CHECK = (
 
 def stream_name(backend: str) -> str:
     """The name of the backend that carries a cluster's streams."""
-    return f"{backend}:stream"
+    return f"{backend}{STREAMS}"
 
 
 def names(backend: Backend) -> tuple[str, ...]:
@@ -67,7 +69,7 @@ def _plain(backend: Backend, draft: Draft) -> None:
     draft.section(f"backend {backend.name}", lines, backend=backend.name)
     for at in backend.servers:
         name, fixed = _server(backend, at, draft)
-        draft.server(backend.name, name, Server(f"{at} {fixed}{_check_sni(backend)}".rstrip(), _checks(backend)))
+        draft.server(backend.name, name, Server(f"{at} {fixed}".rstrip(), _checks(backend)))
 
 
 def _stream(backend: Backend, draft: Draft) -> None:
@@ -76,6 +78,9 @@ def _stream(backend: Backend, draft: Draft) -> None:
     section = stream_name(backend.name)
     lines = [
         f"balance {backend.balance}",
+        # Not `track`: a server that is tracked cannot go while HAProxy runs, and one that came then cannot be tracked.
+        *_HEALTH_CHECK,
+        f"default-server {_checks(backend)}",
         "option http-no-delay",
         # Without it a watch whose client has left stays open at the API server until there is something to write.
         "option abortonclose",
@@ -89,7 +94,7 @@ def _stream(backend: Backend, draft: Draft) -> None:
     draft.section(f"backend {section}", lines, backend=section)
     for at in backend.servers:
         name, fixed = _server(backend, at, draft)
-        draft.server(section, name, Server(f"{at} {fixed} track {backend.name}/{name}"))
+        draft.server(section, name, Server(f"{at} {fixed}".rstrip(), _checks(backend)))
 
 
 def _passed_through(backend: Backend, draft: Draft) -> None:
@@ -106,9 +111,8 @@ def _passed_through(backend: Backend, draft: Draft) -> None:
     ]
     draft.section(f"backend {backend.name}", lines, backend=backend.name)
     for at in backend.servers:
-        name, _ = _server(backend, at, draft)
-        check = f"{at} check-ssl {_verified(backend, draft)}{_check_sni(backend)}"
-        draft.server(backend.name, name, Server(check, _checks(backend)))
+        name, fixed = _server(backend, at, draft)
+        draft.server(backend.name, name, Server(f"{at} {fixed}".rstrip(), _checks(backend)))
 
 
 def _timeouts(backend: Backend, server: int = Timeouts().request) -> list[str]:
@@ -125,16 +129,18 @@ def _timeouts(backend: Backend, server: int = Timeouts().request) -> list[str]:
 def _server(backend: Backend, at: Endpoint, draft: Draft) -> tuple[str, str]:
     """The name of a server and its TLS: the name says all of it, so that a server with another CA is another server."""
     tls = _tls(backend, draft)
-    digest = hashlib.sha256(f"{tls} {backend.opened}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(tls.encode()).hexdigest()[:8]
     # The address comes first, so that every message of HAProxy says which server it means; brackets are not allowed in names.
     return f"{at.host}:{at.port}_{digest}", tls
 
 
 def _tls(backend: Backend, draft: Draft) -> str:
+    """TLS of requests, where it is opened, and of health checks, for which it must be said once more at run time."""
     if not backend.tls:
         return ""
-    sni = f" sni str({quote(backend.verification.name)})" if backend.verification and backend.verification.send_sni else ""
-    return f"ssl alpn http/1.1 {_verified(backend, draft)}{sni}"
+    name = backend.verification.name if backend.verification and backend.verification.send_sni else ""
+    opened = f"ssl alpn http/1.1{f' sni str({word(name)})' if name else ''} " if backend.opened else ""
+    return f"{opened}check-ssl{f' check-sni {word(name)}' if name else ''} {_verified(backend, draft)}"
 
 
 def _verified(backend: Backend, draft: Draft) -> str:
@@ -142,16 +148,10 @@ def _verified(backend: Backend, draft: Draft) -> str:
         return "verify none"
     # `verifyhost` also rules where no SNI is sent, and in health checks (configuration manual 5.2).
     ca_file = draft.authority(backend.verification.ca_pem)
-    return f"verify required ca-file {ca_file} verifyhost {quote(backend.verification.name)}"
+    return f"verify required ca-file {ca_file} verifyhost {word(backend.verification.name)}"
 
 
 def _checks(backend: Backend) -> str:
     health = backend.health
     fast = milliseconds(min(health.interval, max(1000, health.interval // 3)))
     return f"check inter {milliseconds(health.interval)} fall {health.fall} rise {health.rise} fastinter {fast} {_GRADUALLY}"
-
-
-def _check_sni(backend: Backend) -> str:
-    if not backend.verification or not backend.verification.send_sni:
-        return ""
-    return f" check-sni {quote(backend.verification.name)}"

@@ -1,6 +1,9 @@
 """How a section of HAProxy's file is put together: one quoting function, one way to indent."""
 
+import re
 from collections.abc import Iterable
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def quote(value: str) -> str:
@@ -8,6 +11,11 @@ def quote(value: str) -> str:
     if any(ord(char) < 0x20 or ord(char) == 0x7F for char in value):
         raise ValueError("control characters cannot stand in a HAProxy configuration")
     return "'" + value.replace("'", "'\\''") + "'"
+
+
+def word(value: str) -> str:
+    """The same without quotes where it needs none, for the Runtime API takes quotes for letters."""
+    return value if _PLAIN.fullmatch(value) else quote(value)
 
 
 def section(head: str, lines: Iterable[str]) -> str:
