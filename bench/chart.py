@@ -49,7 +49,9 @@ def _panel(root: Element, result: Result, top: int) -> None:
         y = top + _HEAD + number * (_BAR + _GAP)
         _text(root, 10, y + 13, name)
         bar = {"x": _NAMES, "y": y, "width": round(figure.median * scale, 1), "height": _BAR}
-        SubElement(root, "rect", {"class": "bar own" if name == GATE else "bar", **{key: str(value) for key, value in bar.items()}})
+        SubElement(
+            root, "rect", {"class": "bar own" if name == GATE else "bar", **{key: str(value) for key, value in bar.items()}}
+        )
         ends = {"x1": _NAMES + figure.quantile(1) * scale, "x2": _NAMES + figure.quantile(3) * scale}
         line = {key: f"{value:.1f}" for key, value in ends.items()} | {"y1": str(y + _BAR // 2), "y2": str(y + _BAR // 2)}
         SubElement(root, "line", {"class": "spread", **line})

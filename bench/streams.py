@@ -46,7 +46,10 @@ async def _ticks() -> AsyncIterator[bytes]:
 
 
 def _event() -> bytes:
-    event = {"type": "MODIFIED", "object": {"kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"sent": time.monotonic_ns()}}}
+    event = {
+        "type": "MODIFIED",
+        "object": {"kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"sent": time.monotonic_ns()}},
+    }
     return json.dumps(event).encode() + b"\n"
 
 

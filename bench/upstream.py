@@ -68,7 +68,12 @@ def fixed(bench: Bench) -> Iterator[Fixed]:
     upstream = Fixed(free_port(LOOPBACK), free_port(LOOPBACK))
     for size, path in LISTS.items():
         (bench.folder / path.strip("/")).write_bytes(_list(int(size.split()[0]) * 1_000_000))
-    words = {"UPSTREAM_PORT": upstream.port, "COUNT_PORT": upstream._count_port, "FOLDER": bench.folder, "POD": json.dumps(_pod(0))}
+    words = {
+        "UPSTREAM_PORT": upstream.port,
+        "COUNT_PORT": upstream._count_port,
+        "FOLDER": bench.folder,
+        "POD": json.dumps(_pod(0)),
+    }
     config = bench.fill("upstream-nginx.conf", **words)
     command = [*on_core(bench.cores.upstream), "nginx", "-p", bench.folder, "-c", config]
     with running(command, lambda: answers(upstream.port)):
@@ -90,7 +95,9 @@ def answers(port: int, *, tls: bool = True) -> bool:
     """Whether an HTTP server answers on a port of loopback; nobody is verified here."""
     context = ssl._create_unverified_context()  # noqa: S323
     try:
-        with urllib.request.urlopen(f"http{'s' if tls else ''}://{LOOPBACK}:{port}/version", timeout=2, context=context) as answer:
+        with urllib.request.urlopen(
+            f"http{'s' if tls else ''}://{LOOPBACK}:{port}/version", timeout=2, context=context
+        ) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
