@@ -54,10 +54,16 @@ lint: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: bench
+bench: .venv/.bench bench-system ## Measure beside HAProxy, Envoy, nginx, kubectl proxy (ONLY=small-get,idle ROUNDS=3 PEERS=kubegate,seed).
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEERS),--peers $(PEERS))
+
 .PHONY: lock
 lock: .venv/.dev ## Write the lock files anew from pyproject.toml (UPGRADE=1: with the newest versions).
 	$(COMPILE) --extra demo --extra dev --output-file requirements/dev.lock pyproject.toml requirements/build.in
 	$(COMPILE) --extra demo --constraints requirements/dev.lock --output-file requirements/demo.lock \
+		pyproject.toml requirements/build.in
+	$(COMPILE) --extra demo --extra dev --extra bench --constraints requirements/dev.lock --output-file requirements/bench.lock \
 		pyproject.toml requirements/build.in
 	@! grep -n '://' requirements/*.lock || { echo "A lock file names a host."; exit 1; }
 
@@ -92,6 +98,15 @@ system: .venv/.dev
 programs: .venv/.dev system
 	@$(BIN)/python -m tests.cluster build
 
+.PHONY: bench-system
+bench-system:
+	@missing=$$(for pair in nginx:nginx h2load:nghttp2-client; do \
+		PATH=$$PATH:/usr/sbin command -v $${pair%:*} >/dev/null || printf '%s ' $${pair#*:}; done); \
+	if [ -n "$$missing" ] && command -v apt-get >/dev/null; then \
+		echo "Installing for the measurements: $$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
 # A program that is found need not run: the shims of version managers may know no version. So each is asked.
 .venv/bin/python:
 	@for python in $(PYTHONS); do \
@@ -107,6 +122,11 @@ programs: .venv/.dev system
 	@echo "Installing what the demo needs into .venv"
 	@$(PIP) install --no-compile --require-hashes --requirement requirements/demo.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.bench: requirements/bench.lock | .venv/.dev
+	@echo "Installing what the measurements need into .venv"
+	@$(PIP) install --no-compile --require-hashes --requirement requirements/bench.lock
 	@touch $@
 
 .venv/.dev: requirements/dev.lock pyproject.toml | .venv/bin/python

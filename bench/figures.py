@@ -1,42 +1,40 @@
 """Figures of several rounds: the smallest, the lower quartile, the median, and how far they lie apart."""
 
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured in each round, in one unit."""
+    """What was measured in each round, in order, in one unit."""
 
     values: tuple[float, ...]
 
-    @classmethod
-    def of(cls, values: Iterable[float]) -> "Figure":
-        return cls(tuple(sorted(values)))
-
     @property
     def least(self) -> float:
-        return self.values[0]
+        return min(self.values)
 
     @property
     def quartile(self) -> float:
         """The lower quartile, which noise of other work on the machine moves least: it only ever adds."""
-        return self._quantile(0)
+        return self.quantile(1)
 
     @property
     def median(self) -> float:
-        return statistics.median(self.values)
+        return self.quantile(2)
 
     @property
     def spread(self) -> float:
         """Half the distance between the quartiles, in the unit of the figure."""
-        return (self._quantile(2) - self._quantile(0)) / 2
+        return (self.quantile(3) - self.quantile(1)) / 2
 
-    def _quantile(self, number: int) -> float:
-        return self.values[0] if len(self.values) == 1 else statistics.quantiles(self.values, n=4, method="inclusive")[number]
+    def quantile(self, number: int) -> float:
+        """One of the three quartiles."""
+        if len(self.values) == 1:
+            return self.values[0]
+        return statistics.quantiles(self.values, n=4, method="inclusive")[number - 1]
 
 
-def ratio(one: Figure, other: Figure) -> float:
-    """How many times `other` is `one`, by their lower quartiles."""
-    return one.quartile / other.quartile
+def times(one: Figure, other: Figure) -> Figure:
+    """How many times `other` is `one`, round by round: a slow moment of the machine meets both."""
+    return Figure(tuple(mine / theirs for mine, theirs in zip(one.values, other.values, strict=True)))

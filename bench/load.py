@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,14 +12,20 @@ from bench.machine import on_core
 from bench.peers import Peer
 from bench.upstream import LOOPBACK, POD, Bench, Fixed
 
-# What kubectl sends with each request, the token of a service account among it.
+# What kubectl sends with each request. h2load never compresses `authorization`, which clients in Go do, so the length of a service
+# account's token is in a header of another name.
 HEADERS = {
     "user-agent": "kubectl/v1.37.2 (linux/amd64) kubernetes/8e4f1f1",
     "accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
     "accept-encoding": "identity",
-    "authorization": "Bearer " + "eyJhbGciOiJSUzI1NiIsImtpZCI6IkpXVCJ9" * 28,
+    "authorization": "Bearer t",
+    "x-token": "eyJhbGciOiJSUzI1NiIsImtpZCI6IkpXVCJ9" * 28,
 }
 _WARM_REQUESTS = 1000
+_WAKE_SECONDS = 0.03
+_WINDOW_SECONDS = 0.2
+_FEWEST = 50
+_A_DAY = 86400
 _MOST_SECONDS = 120
 
 
@@ -40,18 +47,52 @@ class Cost:
         return self.requests / self.seconds
 
 
-def steady(bench: Bench, peer: Peer, upstream: Fixed, seconds: float, *, http2: bool, path: str = POD) -> Cost:
-    """Small requests over 32 kept connections (or 4 with 8 streams each); looked at when all of them are warm."""
-    shape = ["-c4", "-m8"] if http2 else ["-c32", "--h1"]
-    with _h2load(bench, peer, path, *shape, f"-D{seconds + 3:.0f}") as load:
-        begun = upstream.count()
-        while upstream.count() < begun + _WARM_REQUESTS:
-            if load.poll() is not None:
-                _check(load)
-            time.sleep(0.02)
-        cpu, count, began = peer.cpu_ns(), upstream.count(), time.monotonic()
-        time.sleep(seconds)
-        return Cost(peer.cpu_ns() - cpu, upstream.count() - count - 1, time.monotonic() - began)
+class Steady:
+    """Small requests without end over 32 kept connections (or 4 with 8 streams each), asleep but for the windows that are measured.
+
+    Windows are so short, and take turns so quickly, that a slow moment of the machine meets every gate alike.
+    """
+
+    def __init__(self, load: subprocess.Popen[str], peer: Peer, upstream: Fixed) -> None:
+        self._load = load
+        self._peer = peer
+        self._upstream = upstream
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, bench: Bench, peer: Peer, upstream: Fixed, *, http2: bool) -> Iterator["Steady"]:
+        """The load, begun and put to sleep."""
+        shape = ["-c4", "-m8"] if http2 else ["-c32", "--h1"]
+        with _h2load(bench, peer, POD, *shape, f"-D{_A_DAY}") as load:
+            try:
+                steady = cls(load, peer, upstream)
+                begun = upstream.count()
+                while upstream.count() < begun + _WARM_REQUESTS:
+                    time.sleep(0.02)
+                    steady.check()
+                load.send_signal(signal.SIGSTOP)
+                yield steady
+            finally:
+                load.kill()
+
+    def window(self) -> Cost:
+        """What requests cost for a moment."""
+        self._load.send_signal(signal.SIGCONT)
+        time.sleep(_WAKE_SECONDS)
+        cpu, count, began = self._peer.cpu_ns(), self._upstream.count(), time.monotonic()
+        time.sleep(_WINDOW_SECONDS)
+        # One of them has asked for the count.
+        cost = Cost(self._peer.cpu_ns() - cpu, self._upstream.count() - count - 1, time.monotonic() - began)
+        self._load.send_signal(signal.SIGSTOP)
+        if cost.requests < _FEWEST:
+            raise SystemExit(f"{self._peer.name} carried {cost.requests} requests only")
+        return cost
+
+    def check(self) -> None:
+        """Raises SystemExit if the load has ended."""
+        if self._load.poll() is not None:
+            assert self._load.stdout is not None
+            raise SystemExit(f"the load on {self._peer.name} ended: {self._load.stdout.read()}")
 
 
 def fixed_number(bench: Bench, peer: Peer, path: str, requests: int, *, http2: bool) -> Cost:
@@ -59,6 +100,7 @@ def fixed_number(bench: Bench, peer: Peer, path: str, requests: int, *, http2: b
     cpu, began = peer.cpu_ns(), time.monotonic()
     with _h2load(bench, peer, path, "-c4", *([] if http2 else ["--h1"]), f"-n{requests}") as load:
         load.wait(_MOST_SECONDS)
+        _check(load)
     return Cost(peer.cpu_ns() - cpu, requests, time.monotonic() - began)
 
 
@@ -70,8 +112,6 @@ def _h2load(bench: Bench, peer: Peer, path: str, *arguments: str) -> Iterator[su
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as load:
         try:
             yield load
-            load.wait(_MOST_SECONDS)
-            _check(load)
         finally:
             load.kill()
 

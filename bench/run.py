@@ -1,23 +1,27 @@
-"""One run: every gate started once, workloads one after another, and within each the gates in turn, round by round."""
+"""One run: workloads one after another, and within each the gates in turn, round by round."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bench import upstream
+from bench import upstream, variants
 from bench.figures import Figure
-from bench.peers import PEERS, Peer, Start
+from bench.peers import PEERS, Start
 from bench.upstream import Bench
-from bench.workloads import Place, Workload
+from bench.variants import Configuration
+from bench.workloads import Place, Workload, steady
 
 Say = Callable[[str], None]
 T = TypeVar("T")
 
+PARTS = Workload("parts", "Parts of the configuration, small GET, HTTP/1.1", "µs", (), steady(http2=False), 40)
+RULES = Workload("rules", f"Each rule {variants.TIMES} times more, small GET, HTTP/1.1", "µs", (), steady(http2=False), 20)
+
 
 @dataclass(frozen=True)
 class Result:
-    """What a workload gave: the name of each gate and its figure."""
+    """What a workload gave: the name of each gate and its figure. Rounds stand in the same order for all of them."""
 
     workload: Workload
     figures: Mapping[str, Figure]
@@ -27,48 +31,66 @@ class Result:
 class Run:
     """`rounds` and `peers` are None where each workload decides."""
 
-    bench: Bench
+    place: Place
+    streams: int
     say: Say
     rounds: int | None = None
     peers: Sequence[str] | None = None
 
-    def measure(self, workloads: Sequence[Workload]) -> Iterator[Result]:
-        """Results as they come."""
-        with upstream.fixed(self.bench) as fixed, upstream.streams(self.bench) as streams:
-            place = Place(self.bench, fixed)
-            for workload in workloads:
-                port = streams if workload.streams else fixed.port
-                starts = [PEERS[name] for name in workload.peers if self.peers is None or name in self.peers]
-                yield Result(workload, self._figures(workload, place, port, starts))
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, bench: Bench, say: Say, rounds: int | None, peers: Sequence[str] | None) -> Iterator["Run"]:
+        """With the API servers running."""
+        with upstream.fixed(bench) as fixed, upstream.streams(bench) as streams:
+            yield cls(Place(bench, fixed), streams, say, rounds, peers)
 
-    def _figures(self, workload: Workload, place: Place, port: int, starts: Sequence[Start]) -> dict[str, Figure]:
-        self.say(workload.title)
-        measure = _fresh if workload.fresh else _kept
+    def workload(self, workload: Workload) -> Result:
+        """The workload with each of its gates."""
+        return self._measure(workload, [PEERS[name] for name in workload.peers if self.peers is None or name in self.peers])
+
+    def parts(self) -> Result:
+        """kubegate's configuration with one thing changed, beside the one written by hand."""
+        taken = Configuration.taken(self.place.bench, self.place.upstream.port)
+        starts = [taken.with_edit(name, edit) for name, edit in variants.wholes().items()]
+        return self._measure(PARTS, [PEERS["seed"], *starts])
+
+    def rules(self) -> Result:
+        """kubegate's configuration with each rule written more often."""
+        taken = Configuration.taken(self.place.bench, self.place.upstream.port)
+        edits = {variants.label(rule): variants.more_often(rule) for rule in taken.rules()}
+        starts = [taken.with_edit(name, edit) for name, edit in ({variants.AS_IT_IS: variants.as_it_is} | edits).items()]
+        return self._measure(RULES, starts)
+
+    def _measure(self, workload: Workload, starts: Sequence[Start]) -> Result:
+        self.say(f"{workload.title}, in {workload.unit}")
+        rounds = self.rounds or workload.rounds
         values: dict[str, list[float]] = {}
-        for peer, value in measure(workload, place, port, starts, self.rounds or workload.rounds):
-            values.setdefault(peer.name, []).append(value)
-        figures = {name: Figure.of(found) for name, found in values.items()}
+        for name, value in (_fresh if workload.fresh else _kept)(workload, self._at(workload), self.place, starts, rounds):
+            values.setdefault(name, []).append(value)
+        figures = {name: Figure(tuple(found)) for name, found in values.items()}
         for name, figure in figures.items():
-            self.say(
-                f"  {name:24} {figure.least:9.1f} {figure.quartile:9.1f} {figure.median:9.1f} ±{figure.spread:.1f} {workload.unit}"
-            )
-        return figures
+            self.say(f"  {figure.least:9.1f} {figure.quartile:9.1f} {figure.median:9.1f}  ±{figure.spread:<7.1f} {name}")
+        return Result(workload, figures)
+
+    def _at(self, workload: Workload) -> int:
+        return self.streams if workload.streams else self.place.upstream.port
 
 
-def _kept(workload: Workload, place: Place, port: int, starts: Sequence[Start], rounds: int) -> Iterator[tuple[Peer, float]]:
+def _kept(workload: Workload, port: int, place: Place, starts: Sequence[Start], rounds: int) -> Iterator[tuple[str, float]]:
     with contextlib.ExitStack() as stack:
         peers = [stack.enter_context(start(place.bench, port)) for start in starts]
+        opened = [(peer.name, stack.enter_context(workload.open(place, peer))) for peer in peers]
         for number in range(rounds):
             # Whoever is first finds the machine as the last round has left it, so that nobody is so each time.
-            for peer in _turned(peers, number):
-                yield peer, workload.measure(place, peer)
+            for name, measure in _turned(opened, number):
+                yield name, measure()
 
 
-def _fresh(workload: Workload, place: Place, port: int, starts: Sequence[Start], rounds: int) -> Iterator[tuple[Peer, float]]:
+def _fresh(workload: Workload, port: int, place: Place, starts: Sequence[Start], rounds: int) -> Iterator[tuple[str, float]]:
     for number in range(rounds):
         for start in _turned(starts, number):
-            with start(place.bench, port) as peer:
-                yield peer, workload.measure(place, peer)
+            with start(place.bench, port) as peer, workload.open(place, peer) as measure:
+                yield peer.name, measure()
 
 
 def _turned(items: Sequence[T], number: int) -> list[T]:

@@ -17,7 +17,7 @@ from tests.support.tls import api_leaf, cluster_authority, gate_pem, whole
 FILES = Path(__file__).parent / "files"
 LOOPBACK = "127.0.0.1"
 POD = "/api/v1/namespaces/default/pods/web-0"
-LISTS = {"1 MB": ("/list-1", 1_000_000), "50 MB": ("/list-50", 50_000_000)}
+LISTS = {"1 MB": "/list-1", "50 MB": "/list-50"}
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Fixed:
 def fixed(bench: Bench) -> Iterator[Fixed]:
     """Run it."""
     upstream = Fixed(free_port(LOOPBACK), free_port(LOOPBACK))
-    for path, size in LISTS.values():
-        (bench.folder / path.strip("/")).write_bytes(_list(size))
+    for size, path in LISTS.items():
+        (bench.folder / path.strip("/")).write_bytes(_list(int(size.split()[0]) * 1_000_000))
     words = {
         "UPSTREAM_PORT": upstream.port,
         "COUNT_PORT": upstream._count_port,

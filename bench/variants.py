@@ -19,6 +19,9 @@ from bench.upstream import LOOPBACK, Bench, answers
 from kubegate.system.network import free_port
 
 TIMES = 20
+AS_IT_IS = "as it is"
+WITHOUT_RETRIES = "without retries"
+WITH_LOG = "with a JSON access log"
 Edit = Callable[[str], str]
 _RULE = re.compile(r"^  (?:http-request|use_backend) .*\n", re.MULTILINE)
 _LOG_FORMAT = (
@@ -135,12 +138,12 @@ def behind_a_hop(text: str) -> str:
 def wholes() -> dict[str, Edit]:
     """Changes to the whole of the configuration, by what they are called in a table."""
     return {
-        "as it is": as_it_is,
+        AS_IT_IS: as_it_is,
         "without any rule": without_rules,
-        "without retries": without("retry-on|disable-l7-retry"),
+        WITHOUT_RETRIES: without("retry-on|disable-l7-retry"),
         "buffers of 16 KB": without("tune.bufsize"),
         "without retries, buffers of 16 KB": lambda text: without("retry-on|disable-l7-retry")(without("tune.bufsize")(text)),
-        "with a JSON access log": with_access_log,
+        WITH_LOG: with_access_log,
         "behind an SNI hop": behind_a_hop,
     }
 

@@ -16,6 +16,8 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.layout import SECOND
 from tests.support.expose import Exposed, Home, expose, home
 
+pytest.register_assert_rewrite("tests.e2e.commands")
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
@@ -87,6 +89,30 @@ class Client:
 
 
 ClientMaker = Callable[..., Client]
+
+
+@pytest.fixture(scope="module")
+def make_pod() -> Iterator[Callable[[Cluster], str]]:
+    """The name of a pod in a cluster, which answers HTTP on port 8080, echoes on port 7000, and logs a line every 0.1 s."""
+    made: list[Cluster] = []
+
+    def make(cluster: Cluster) -> str:
+        if cluster not in made:
+            serve = "mkdir -p /www; echo hello > /www/index.html; httpd -p 8080 -h /www; nc -lk -p 7000 -e cat &"
+            script = f"{serve} i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done"
+            cluster.run_pod("worker", command=["sh", "-c", script])
+            made.append(cluster)
+        return "worker"
+
+    yield make
+    for cluster in made:
+        cluster.delete_pod("worker")
+
+
+@pytest.fixture
+def pod(client: Client, make_pod: Callable[[Cluster], str]) -> str:
+    """That pod in the client's cluster."""
+    return make_pod(client.cluster)
 
 
 def client_config(gate: Exposed, account: Account, path: Path, *, host: str | None = None) -> Path:

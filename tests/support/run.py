@@ -1,8 +1,8 @@
 """`kubegate run` as an operator runs it: a declared file that tests write and write again, and the gate that follows it."""
 
+import asyncio
 import contextlib
 import json
-import os
 import signal
 import ssl
 import subprocess
@@ -15,6 +15,7 @@ import psutil
 import yaml
 
 from kubegate.model.gate_status import ClusterStatus, GateStatus
+from kubegate.runtime.control import ask
 from kubegate.runtime.gate_folders import folders_of
 from kubegate.runtime.generation import Store
 from kubegate.system.network import free_port
@@ -61,9 +62,7 @@ def cluster(folder: Path, name: str, *upstreams: Upstream, ca: Forged | None = N
     return declared | more
 
 
-def gate_file(
-    folder: Path, *clusters: Document, port: int | None = None, listener: Document | None = None, **more: Any
-) -> Document:
+def gate_file(_: Path, *clusters: Document, port: int | None = None, listener: Document | None = None, **more: Any) -> Document:
     """A whole declaration with one listener on loopback."""
     address = f"127.0.0.1:{port or free_port('127.0.0.1')}"
     declared = {
@@ -81,13 +80,14 @@ class Running:
     def __init__(self, file: Path, home: Home, before: Sequence[str] = (), extra: Mapping[str, str] | None = None) -> None:
         self.file = file
         self.home = home
-        self.process = subprocess.Popen(
-            [*before, *command("run", "-c", str(file))],
-            env=home.environ(extra),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(file.parent / "said.log").open("ab"),
-        )
+        with (file.parent / "said.log").open("ab") as said:
+            self.process = subprocess.Popen(
+                [*before, *command("run", "-c", str(file))],
+                env=home.environ(extra),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
         self.extra = dict(extra or {})
         self.folders = folders_of(file, home.environ(extra))
 
@@ -178,13 +178,23 @@ class Running:
         """The pids of all workers."""
         return sorted(child.pid for child in self.haproxy.children())
 
-    def dial(self, name: str | None = "one.test", *, trusted: Forged | None = None, verify: bool = True) -> Client:
-        """A connection that speaks HTTP/1; `name` is sent as SNI and verified, None sends none and verifies the address."""
-        return Client.connect("127.0.0.1", self.port, client(trusted, verify=verify), name or "127.0.0.1")
+    def port_of(self, listener: str) -> int:
+        """The port of a listener, or of the metrics."""
+        addresses = {one["name"]: one["address"] for one in self.document["listeners"]}
+        addresses["metrics"] = self.document.get("metrics", {}).get("address", "")
+        return int(addresses[listener].rpartition(":")[2])
 
-    def dial2(self, name: str = "one.test") -> Client2:
-        """A connection that speaks HTTP/2."""
-        return Client2.connect("127.0.0.1", self.port, client(), name)
+    def dial(
+        self, name: str | None = "one.test", *, trusted: Forged | None = None, verify: bool = True, listener: str | None = None
+    ) -> Client:
+        """A connection that speaks HTTP/1; `name` is sent as SNI and verified, None sends none and verifies the address."""
+        port = self.port_of(listener) if listener else self.port
+        return Client.connect("127.0.0.1", port, client(trusted, verify=verify), name or "127.0.0.1")
+
+    def dial2(self, name: str | None = "one.test", *, verify: bool = True, listener: str | None = None) -> Client2:
+        """A connection that speaks HTTP/2; `name` as in `dial`."""
+        port = self.port_of(listener) if listener else self.port
+        return Client2.connect("127.0.0.1", port, client(verify=verify), name or "127.0.0.1")
 
     def ask(
         self, target: str = "/", name: str | None = "one.test", host: str | None = None, method: str = "GET", **more: Any
@@ -192,6 +202,10 @@ class Running:
         """One request on a connection of its own."""
         with self.dial(name, **more) as connection:
             return connection.ask(request(method, target, host=host or name or f"127.0.0.1:{self.port}"))
+
+    def tell(self, command: str) -> str:
+        """One question to the Runtime API of HAProxy's current worker."""
+        return asyncio.run(ask(Store(self.folders.run, self.folders.kept).admin_socket, command))
 
     def kill(self) -> None:
         """End the control plane without a chance to do anything."""
@@ -259,4 +273,4 @@ def refused(document: Document | str, home: Home, *words: str) -> list[dict[str,
 
 def open_files(pid: int) -> int:
     """How many descriptors a process has open."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())

@@ -10,6 +10,7 @@ import json
 import re
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -217,6 +218,11 @@ class Upstream:
         with self._change:
             return [request for request in self.requests if request.path.startswith(path)]
 
+    def paths(self) -> list[str]:
+        """The paths of all requests that have come."""
+        with self._change:
+            return [request.path for request in self.requests]
+
     def wait_for(self, path: str, count: int = 1) -> list[Request]:
         """Wait until so many of them have come."""
         self.wait_until(lambda: len([r for r in self.requests if r.path.startswith(path)]) >= count)
@@ -243,12 +249,23 @@ class Upstream:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def close(self) -> None:
+    def reset(self) -> None:
+        """Reset every connection (RST), as happens to those of a process that is killed."""
+        for connection in list(self._sockets):
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                # Whoever reads from it holds it open, and is woken; a shutdown of both directions would be a goodbye.
+                connection.shutdown(socket.SHUT_RD)
+            connection.close()
+
+    def close(self, *, reset: bool = False) -> None:
         """Stop listening and cut every connection."""
         self.open = False
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        if reset:
+            self.reset()
         self.cut()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS)

@@ -83,8 +83,9 @@ class Frontend:
     """One listener.
 
     A `sole` one leads everybody to `default`, whatever name they ask for. Another one leads by `routes`, and those that give no
-    name to `default`, if there is one. The first of `certificates` is shown to those who ask for no name that is known; there is
-    none where TLS is only passed through. `proxy_from` are the ranges that must speak the PROXY protocol, None if nobody may.
+    name to `default`, if there is one; `elsewhere` are names of clusters that only other listeners lead to. The first of
+    `certificates` is shown to those who ask for no name that is known; there is none where TLS is only passed through.
+    `proxy_from` are the ranges that must speak the PROXY protocol, None if nobody may.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Frontend:
     default: str | None
     certificates: tuple[Shown, ...] = ()
     routes: tuple[Route, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     sole: bool = False
     proxy_from: tuple[str, ...] | None = None
 
@@ -105,10 +107,15 @@ class Frontend:
         """Whether TLS is passed through here for some cluster: then names are read before it is opened, at the cost of a hop."""
         return any(not route.opened for route in self.routes) or not self.certificates
 
+    @property
+    def hops(self) -> bool:
+        """Whether what is opened here takes a hop inside HAProxy, on a connection more."""
+        return self.opens and self.passes
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The HAProxy process: threads, client connections at one time; whether it logs each request; where its metrics are read."""
+    """The HAProxy process: client connections at one time, threads; whether it logs each request; where its metrics are read."""
 
     max_connections: int
     threads: int = 1

@@ -50,7 +50,7 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
             backends.append(place.vacant(usual))
     at = {backend.cluster: backend.name for backend in backends if backend.cluster}
     fronts = tuple(_frontend(config, listener, facts, at) for listener in config.listeners)
-    return Plan(fronts, tuple(backends), _process(config, facts))
+    return Plan(fronts, tuple(backends), _process(config, facts, hops=any(front.hops for front in fronts)))
 
 
 def _usual(config: Config, stretch: int) -> Backend:
@@ -93,21 +93,26 @@ def _backend(cluster: ClusterConfig, found: ClusterFacts, name: str, stretch: in
 
 def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[str, str]) -> Frontend:
     clusters = config.reached_at(listener)
+    here = frozenset(cluster.name for cluster in clusters)
     opened = [cluster for cluster in clusters if cluster.mode is Mode.TERMINATE]
+    # Nobody else is reached here, and no name is declared that would have to be asked for.
+    sole = len(clusters) == 1 and not (opened and clusters[0].hosts)
+    default = clusters[0].name if sole else listener.default_cluster
     # The default cluster's certificate is shown to those who ask for no name.
-    first = sorted(opened, key=lambda cluster: cluster.name != listener.default_cluster)[:1]
+    first = sorted(opened, key=lambda cluster: cluster.name != default)[:1]
     shown = [Shown(one.name, pem, one.hosts) for one in opened for pem in _certificate(one, facts.clusters[one.name])]
-    default = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
-    if len(clusters) == 1 and not (opened and clusters[0].hosts):
-        # Nobody else is reached here, and no name is declared that would have to be asked for.
+    unnamed = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
+    if sole:
         alone = at[clusters[0].name]
-        return Frontend(listener.name, listener.address, alone, tuple(default), sole=True, proxy_from=_senders(listener))
+        return Frontend(listener.name, listener.address, alone, tuple(unnamed), sole=True, proxy_from=_senders(listener))
+    others = [host for cluster in config.clusters if cluster.name not in here for host in cluster.hosts]
     return Frontend(
         name=listener.name,
         listen=listener.address,
-        default=at[listener.default_cluster] if listener.default_cluster else None,
-        certificates=(*default, *shown),
+        default=at[default] if default else None,
+        certificates=(*unnamed, *shown),
         routes=tuple(Route(host, at[one.name], one.mode is Mode.TERMINATE) for one in clusters for host in one.hosts),
+        elsewhere=tuple(host for host in others if not is_address(host)),
         proxy_from=_senders(listener),
     )
 
@@ -124,10 +129,12 @@ def _certificate(cluster: ClusterConfig, found: ClusterFacts) -> list[bytes]:
     return [found.front.pem]
 
 
-def _process(config: Config, facts: Facts) -> Process:
+def _process(config: Config, facts: Facts, *, hops: bool = False) -> Process:
     declared = config.data_plane
+    # With the hop a client costs two connections.
+    most = facts.max_connections // 2 if hops else facts.max_connections
     return Process(
-        max_connections=declared.max_connections or facts.max_connections,
+        max_connections=declared.max_connections or most,
         threads=declared.threads,
         access_log=config.access_log is not None,
         metrics=config.metrics.address if config.metrics else None,

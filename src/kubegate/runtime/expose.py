@@ -70,7 +70,7 @@ class Exposure:
 
     async def serve(self, stop: Stop) -> bool:
         """Serve until asked to stop, then let open streams end; asked again, end them. True if all ended by themselves."""
-        watch = asyncio.create_task(self._haproxy.keep_running(), name="keep HAProxy running")
+        watch = asyncio.create_task(self._plane.keep_running(), name="keep HAProxy running")
         follow = asyncio.create_task(self._follow(), name="follow files and names")
         asked = asyncio.create_task(stop.asked.wait(), name="wait for a signal")
         try:

@@ -86,9 +86,9 @@ def test_without_enough_places_each_has_one_of_its_own_name() -> None:
 
 
 def test_health_checks_are_stretched_when_servers_are_many_and_stay_so_while_it_is_nearly_right() -> None:
-    few = planned(cluster("a", "a.test"), servers=100)
+    few = planned(cluster("a", "a.test"), servers=50)
     assert few.backends[0].health.interval == 3000
     many = planned(cluster("a", "a.test"), servers=2000)
-    assert many.backends[0].health.interval == 48_000
-    assert planned(cluster("a", "a.test"), servers=1400, running=many).backends[0].health.interval == 48_000
-    assert planned(cluster("a", "a.test"), servers=100, running=many).backends[0].health.interval == 3000
+    assert many.backends[0].health.interval == 96_000
+    assert planned(cluster("a", "a.test"), servers=1400, running=many).backends[0].health.interval == 96_000
+    assert planned(cluster("a", "a.test"), servers=50, running=many).backends[0].health.interval == 3000

@@ -22,10 +22,11 @@ def render(plan: Plan, sockets: str = "") -> Bundle:
 def shape(plan: Plan, sockets: str = "") -> Shape:
     """The same, taken apart."""
     draft = Draft()
-    draft.section("global", global_.lines(plan.process, f"{sockets}{ADMIN_SOCKET}"))
+    hops = any(front.hops for front in plan.frontends)
+    draft.section("global", global_.lines(plan.process, f"{sockets}{ADMIN_SOCKET}", hops=hops))
     draft.section("defaults", defaults.lines())
     for front in plan.frontends:
-        frontend.draw(front, draft, sockets, log=plan.process.access_log)
+        frontend.draw(front, plan.process, draft, sockets)
     for one in plan.backends:
         backend.draw(one, draft)
     if plan.process.metrics is not None:

@@ -1,57 +1,63 @@
 """The `frontend` sections: a listener with TLS opened and HTTP guarded, passed through untouched, or both by name.
 
 Which cluster a request reaches is decided by SNI. Those that send none are led by `Host` if it names a cluster whose TLS is
-opened, else to the default cluster. A `Host` that names another cluster than the SNI is refused (RFC 9110, section 7.4).
+opened, else to the default cluster. A `Host` that names another cluster than the SNI is refused (RFC 9110, section 7.4); with a
+SNI it may be any address, and any name that is no cluster's, for a client may have dialled what leads here.
 """
 
 import hashlib
 
-from kubegate.model.plan import Frontend, Route, Shown
-from kubegate.render.haproxy import access_log, guards, streams
+from kubegate.model.plan import Frontend, Process, Shown
+from kubegate.render.haproxy import access_log, guards, routes, streams
 from kubegate.render.haproxy.backend import stream_name
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.errors import deny
+from kubegate.render.haproxy.routes import NO_NAME, NOT_OPENED
 
-# In the map of names these stand before backends whose TLS is not opened; no backend's name begins so.
-_PASSED = "!"
 _NAME_HINT = "set server or tls-server-name in your kubeconfig to the name of a cluster"
 
 
-def draw(front: Frontend, draft: Draft, sockets: str, *, log: bool = False) -> None:
-    """The sections of a listener, and the files that they name; `log` says that requests are logged."""
+def draw(front: Frontend, process: Process, draft: Draft, sockets: str) -> None:
+    """The sections of a listener, and the files that they name; `sockets` is the folder for a socket of its own."""
+    draft.maps.update({file: dict(entries) for file, entries in routes.lookups(front).items()})
     if not front.opens and front.sole:
         lines = [*_bind(front, draft), "mode tcp", "timeout client-fin 1h", f"default_backend {front.default}"]
         draft.section(f"frontend {front.name}", lines)
     elif not front.passes:
-        _opened(front, draft, front.name, _bind(front, draft), log=log)
+        _opened(front, draft, front.name, _bind(front, draft), log=process.access_log)
     else:
-        _split(front, draft, sockets, log=log)
+        _split(front, process, draft, sockets)
 
 
-def _split(front: Frontend, draft: Draft, sockets: str, *, log: bool) -> None:
+def _split(front: Frontend, process: Process, draft: Draft, sockets: str) -> None:
     """Names are read from the TLS greeting; what is to be opened takes a hop to a listener of its own."""
-    passed = {route.host: route.backend for route in front.routes if not route.opened}
-    names = f"{front.name}-passthrough.map"
-    draft.maps[names] = passed
+    names = routes.passed_file(front)
     hop = f"{front.name}:opened"
-    draft.section(
-        f"frontend {front.name}",
-        [
-            *_bind(front, draft),
-            "mode tcp",
-            "timeout client-fin 1h",
-            "tcp-request inspect-delay 10s",
-            f"tcp-request content set-var(txn.cluster) req.ssl_sni,lower,rtrim(.),map_str({names})",
-            "tcp-request content accept if { req.ssl_hello_type 1 }",
-            "tcp-request content reject",
-            "use_backend %[var(txn.cluster)] if { var(txn.cluster) -m found }",
-            f"default_backend {hop}" if front.opens else "",
-        ],
-    )
+    named = "{ var(txn.cluster) -m found }"
+    lines = [
+        *_bind(front, draft),
+        "mode tcp",
+        # Where there is a hop, HAProxy may carry more, so that each of these connections can take it.
+        f"maxconn {process.max_connections}",
+        "timeout client-fin 1h",
+        "tcp-request inspect-delay 10s",
+        # What extensions a greeting has is known only when it is complete, other than whether it is one.
+        "tcp-request content reject unless { req.ssl_st_ext -m found }",
+        f"tcp-request content set-var(txn.cluster) req.ssl_sni,lower,rtrim(.),map_str({names})",
+    ]
     if front.opens:
-        socket = f"unix@{sockets}{front.name}-opened.sock"
+        lines += [f"use_backend %[var(txn.cluster)] if {named}", f"default_backend {hop}"]
+    else:
+        lines += [
+            f"tcp-request content reject unless {named}",
+            "use_backend %[var(txn.cluster)]",
+        ]
+    draft.section(f"frontend {front.name}", lines)
+    if front.opens:
+        # Short, for so are the paths of sockets; by the name, so that workers of other configurations find each other's.
+        socket = f"unix@{sockets}{hashlib.sha256(front.name.encode()).hexdigest()[:6]}.sock"
         draft.section(f"backend {hop}", ["mode tcp", "timeout server-fin 1h", f"server {front.name} {socket} send-proxy-v2"])
-        _opened(front, draft, hop, [f"bind {socket} mode 600 accept-proxy"], log=log)
+        _opened(front, draft, hop, [f"bind {socket} mode 600 accept-proxy"], log=process.access_log)
 
 
 def _opened(front: Frontend, draft: Draft, section: str, bind: list[str], *, log: bool) -> None:
@@ -62,7 +68,7 @@ def _opened(front: Frontend, draft: Draft, section: str, bind: list[str], *, log
         "option idle-close-on-response",
         *(access_log.lines() if log else ()),
         *guards.refusals(),
-        *(() if front.sole else _routing(front, draft)),
+        *(() if front.sole else _routing(front)),
         *guards.removals(),
     ]
     stream, plain = "%[var(txn.cluster)]:stream", "%[var(txn.cluster)]"
@@ -97,28 +103,26 @@ def _file(front: Frontend, shown: Shown) -> str:
     return f"{front.name}-{shown.name}-{names}.pem"
 
 
-def _routing(front: Frontend, draft: Draft) -> list[str]:
-    names = f"{front.name}-hosts.map"
-    draft.maps[names] = {route.host: _target(route) for route in front.routes}
-    host = f"req.hdr(host),host_only,lower,rtrim(.),map_str({names})"
-    unnamed = "!{ ssl_fc_has_sni }"
-    rules = [
-        f"http-request set-var(txn.cluster) ssl_fc_sni,lower,rtrim(.),map_str({names})",
-        f"http-request set-var(txn.host) {host}",
-        f"http-request set-var(txn.cluster) var(txn.host) if {unnamed} {{ var(txn.host) -m found }}",
-    ]
-    if front.default is not None:
-        rules.append(f"http-request set-var(txn.cluster) str({front.default}) if {unnamed} !{{ var(txn.host) -m found }}")
-    else:
-        message = f"this connection names no cluster: it has no SNI, and its Host is none of a cluster here; {_NAME_HINT}"
-        rules.append(deny(421, message, f"if {unnamed} !{{ var(txn.cluster) -m found }}"))
+def _routing(front: Frontend) -> list[str]:
+    names, addresses = routes.names_file(front), routes.addresses_file(front)
+    unnamed, unknown = "!{ ssl_fc_has_sni }", "!{ var(txn.host) -m found }"
     return [
-        *rules,
+        f"http-request set-var(txn.cluster) ssl_fc_sni,lower,rtrim(.),map_str({names})",
+        f"http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.),map_str({names})",
+        f"http-request set-var(txn.host) req.hdr(host),host_only,ltrim([),rtrim(]),map_ip({addresses}) if {unnamed} {unknown}",
+        f"http-request set-var(txn.cluster) var(txn.host) if {unnamed}",
+        f"http-request set-var(txn.cluster) str({NO_NAME}),map_str({names}) if {unnamed} {unknown}",
+        deny(
+            421,
+            f"this connection names no cluster: it has no SNI, and its Host is none of a cluster here; {_NAME_HINT}",
+            f"if {unnamed} !{{ var(txn.cluster) -m found }}",
+        ),
         deny(421, f"no cluster behind this gate has this name; {_NAME_HINT}", "unless { var(txn.cluster) -m found }"),
         deny(
             421,
-            f"the Host is a cluster whose TLS is not opened here; {_NAME_HINT}",
-            f"if {{ var(txn.cluster) -m beg {_PASSED} }}",
+            "the cluster of this name is not opened here: its TLS is passed through, to those who ask for it in TLS, or it is "
+            f"behind another listener; {_NAME_HINT}",
+            f"if {{ var(txn.cluster) -m beg {NOT_OPENED} }}",
         ),
         deny(
             421,
@@ -126,10 +130,6 @@ def _routing(front: Frontend, draft: Draft) -> list[str]:
             "if { var(txn.host) -m found } !{ var(txn.host),strcmp(txn.cluster) eq 0 }",
         ),
     ]
-
-
-def _target(route: Route) -> str:
-    return route.backend if route.opened else f"{_PASSED}{route.backend}"
 
 
 def _bind(front: Frontend, draft: Draft) -> list[str]:

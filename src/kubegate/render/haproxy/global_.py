@@ -13,11 +13,11 @@ _CIPHERS = ":".join(
 )
 
 
-def lines(process: Process, admin_socket: str) -> list[str]:
-    """The section; `admin_socket` is relative to the generation's folder, or absolute."""
+def lines(process: Process, admin_socket: str, *, hops: bool = False) -> list[str]:
+    """The section; `admin_socket` is relative to the generation's folder, or absolute. `hops`: some connections count twice."""
     return [
         f"nbthread {process.threads}",
-        f"maxconn {process.max_connections}",
+        f"maxconn {process.max_connections * (2 if hops else 1)}",
         f"hard-stop-after {STREAM_TIMEOUT}",
         f"stats socket unix@{admin_socket} mode 600 level admin",
         f"tune.bufsize {BUFFER_BYTES}",

@@ -73,13 +73,19 @@ def change(before: Shape, after: Shape, leaving: Collection[tuple[str, str]] = (
     arrived = {
         section: new for section, servers in after.servers.items() if (new := _missing(servers, before.servers.get(section, {})))
     }
+    unneeded = _missing(before.authorities, after.authorities)
     return Change(
         additions=(*_authorities(before, after), *_certificates(before, after), *_servers(after, arrived, leaving)),
         leads=(*_listed(before, after), *_ranges(before, after), *_map_entries(before, after)),
-        removals=(*_map_removals(before, after), *_unlisted(before, after), *_forgotten_authorities(before, after)),
+        removals=(*_map_removals(before, after), *_unlisted(before, after), *map(forgotten, unneeded)),
         retired=retired,
         arrived=arrived,
     )
+
+
+def forgotten(file: str) -> Command:
+    """Let go of a CA bundle. Servers that have read it keep what they have."""
+    return Command(f"del ssl ca-file {file}", answers="deleted")
 
 
 def _missing(some: Mapping[str, object], others: Mapping[str, object]) -> tuple[str, ...]:
@@ -140,12 +146,6 @@ def _unlisted(before: Shape, after: Shape) -> Iterator[Step]:
         for file in _missing(lines, after.lists[name][1]):
             yield Command(f"del ssl crt-list {name} {file}", answers="deleted")
             yield Command(f"del ssl cert {file}", answers="deleted")
-
-
-def _forgotten_authorities(before: Shape, after: Shape) -> Iterator[Step]:
-    # Servers that are there keep what they have read of it.
-    for file in _missing(before.authorities, after.authorities):
-        yield Command(f"del ssl ca-file {file}", answers="deleted")
 
 
 def _ranges(before: Shape, after: Shape) -> Iterator[Step]:

@@ -1,13 +1,17 @@
-"""What a worker must learn at once when less is allowed than it knows: by clusters, for each worker has backends of its own."""
+"""What a worker must learn at once when less is allowed than it knows, or when a name leads elsewhere.
+
+Everything goes by clusters, for each worker has backends of its own.
+"""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kubegate.model.plan import Backend, Frontend, Plan
 from kubegate.render.haproxy.backend import names
 from kubegate.render.haproxy.limits import ranges_file
 from kubegate.render.haproxy.live import Command, Rewrite, Step
+from kubegate.render.haproxy.routes import NOT_OPENED, lookups
 
 _Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
@@ -51,8 +55,9 @@ def narrowing(before: Plan, after: Plan) -> Narrowing:
             networks = tuple(ipaddress.ip_network(one) for one in allowed)
             ends.update(dict.fromkeys(names(backend), networks))
     fronts = {front.name: front for front in after.frontends}
+    places = _Places(before, after)
     for front in before.frontends:
-        steps += _forgotten_names(front, fronts.get(front.name))
+        steps += places.moved(front, fronts.get(front.name))
     return Narrowing(tuple(steps), ends)
 
 
@@ -63,15 +68,41 @@ def _allowed(heir: Backend | None, backend: Backend) -> tuple[str, ...] | None:
     return heir.allow
 
 
-def _forgotten_names(front: Frontend, heir: Frontend | None) -> list[Step]:
-    if front.sole:
-        return []
-    kept = {(route.host, route.opened) for route in heir.routes} if heir else set()
-    steps: list[Step] = []
-    for route in front.routes:
-        if (route.host, route.opened) not in kept:
-            if front.opens:
-                steps.append(Command(f"del map {front.name}-hosts.map {route.host}"))
-            if not route.opened:
-                steps.append(Command(f"del map {front.name}-passthrough.map {route.host}"))
-    return steps
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where clusters are in two plans."""
+
+    before: Plan
+    after: Plan
+
+    def moved(self, front: Frontend, heir: Frontend | None) -> Iterator[Step]:
+        """Names that lead to another cluster now, or nowhere any more. A worker without new clients needs no new ones."""
+        wanted = lookups(heir) if heir else {}
+        backends = self._backends()
+        for file, entries in lookups(front).items():
+            # Whoever leads everybody to one cluster looks nothing up.
+            heirs = dict.fromkeys(entries, heir.default) if heir and heir.sole else wanted.get(file, {})
+            for key, value in entries.items():
+                now = _translated(heirs.get(key), backends)
+                if now is None:
+                    yield Command(f"del map {file} {key}")
+                elif now != value:
+                    yield Command(f"set map {file} {key} {now}")
+
+    def _backends(self) -> Mapping[str, str]:
+        """The backends of `after` by those that the same clusters have in `before`."""
+        known = {backend.cluster: backend for backend in self.before.backends if backend.cluster}
+        return {
+            backend.name: known[backend.cluster].name
+            for backend in self.after.backends
+            if backend.cluster in known and known[backend.cluster].opened == backend.opened
+        }
+
+
+def _translated(value: str | None, backends: Mapping[str, str]) -> str | None:
+    """A value of a lookup file by the backends of an earlier plan; None if it had none for it."""
+    if value is None or value == NOT_OPENED:
+        return value
+    mark = NOT_OPENED if value.startswith(NOT_OPENED) else ""
+    found = backends.get(value.removeprefix(NOT_OPENED))
+    return f"{mark}{found}" if found is not None else mark or None
