@@ -312,6 +312,12 @@ class DataPlane:
                 deadline += _OLD_WORKER_END_SECONDS
             await asyncio.sleep(_CAP_POLL_SECONDS / 5)
 
+    async def collect(self) -> None:
+        """Let servers go that carry nothing any more, unless a change is being made. Raises OSError or TimeoutError."""
+        if not self._changing.locked():
+            async with self._changing:
+                await self.retirement.collect()
+
     async def tell(self, text: str) -> str:
         """One question to the current worker's Runtime API. Raises OSError or TimeoutError."""
         return await self.workers.tell(Command(text))

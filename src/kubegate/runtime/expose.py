@@ -118,7 +118,7 @@ class Exposure:
 
     async def _collect(self) -> None:
         with contextlib.suppress(OSError, TimeoutError):
-            await self._plane.retirement.collect()
+            await self._plane.collect()
 
     async def _drain(self, stop: Stop) -> bool:
         streams = await self._haproxy.open_streams()

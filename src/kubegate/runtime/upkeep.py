@@ -70,7 +70,7 @@ class Upkeep:
         if self._gate.changing.locked():
             return
         with contextlib.suppress(OSError, TimeoutError):
-            await self._gate.data_plane.retirement.collect()
+            await self._gate.data_plane.collect()
 
     async def _retry(self) -> None:
         tries = 0
