@@ -194,7 +194,7 @@ class DataPlane:
             return await self._reload(None, planned(None), ())
         wanted = planned(before)
         target = shape(wanted, self._sockets)
-        live = change(drawn, target)
+        live = change(drawn, target, self.retirement.leaving)
         if live is not None and live.is_empty and not force_reload:
             self.plan = wanted
             return Outcome(reloaded=False)
