@@ -57,14 +57,18 @@ def answered(connection: Client | Client2, host: str, upstreams: list[Upstream])
 
 def test_open_connections_follow_a_name_to_another_cluster(place: Home, upstreams: list[Upstream]) -> None:
     document = gate_file(place.path, *two_clusters(place, upstreams))
-    with run(document, place) as gate, gate.dial("shared.test") as h1, gate.dial2("shared.test") as h2:
-        with gate.dial2("one.test") as other:
-            assert [answered(one, "shared.test", upstreams) for one in (h1, h2, other)] == ["one", "one", "one"]
-            gate.edit(move)
-            assert gate.status().reloads == 0
-            assert [answered(one, "shared.test", upstreams) for one in (h1, h2)] == ["two", "two"]
-            assert answered(other, "shared.test", upstreams) == "421"
-            assert answered(other, "one.test", upstreams) == "one"
+    with (
+        run(document, place) as gate,
+        gate.dial("shared.test") as h1,
+        gate.dial2("shared.test") as h2,
+        gate.dial2("one.test") as other,
+    ):
+        assert [answered(one, "shared.test", upstreams) for one in (h1, h2, other)] == ["one", "one", "one"]
+        gate.edit(move)
+        assert gate.status().reloads == 0
+        assert [answered(one, "shared.test", upstreams) for one in (h1, h2)] == ["two", "two"]
+        assert answered(other, "shared.test", upstreams) == "421"
+        assert answered(other, "one.test", upstreams) == "one"
 
 
 def test_open_connections_follow_the_default_cluster(place: Home, upstreams: list[Upstream]) -> None:
@@ -112,10 +116,16 @@ def reloaded(**health: Any) -> Any:
     return lambda document: [one.update(health={"interval": "300ms"} | health) for one in document["clusters"]]
 
 
+def moved_and_reloaded(document: Any) -> None:
+    """Both in one edit."""
+    move(document)
+    reloaded(rise=3)(document)
+
+
 def test_a_connection_of_an_earlier_worker_follows_a_name_too(place: Home, upstreams: list[Upstream]) -> None:
     document = gate_file(place.path, *two_clusters(place, upstreams))
     with run(document, place) as gate, held(gate, upstreams[0], "shared.test") as connection:
-        gate.edit(lambda document: [move(document), reloaded(rise=3)(document)])
+        gate.edit(moved_and_reloaded)
         assert gate.status().reloads == 1
         assert [worker.carried for worker in gate.status().old_workers] == [1]
         assert answered(connection, "shared.test", upstreams) == "two"
