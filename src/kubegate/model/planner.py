@@ -97,25 +97,30 @@ def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[s
     clusters = config.reached_at(listener)
     here = frozenset(cluster.name for cluster in clusters)
     opened = [cluster for cluster in clusters if cluster.mode is Mode.TERMINATE]
-    # Where nobody else is reached, and no name is declared that would have to be asked for, everybody is led there.
+    # Nobody else is reached here, and no name is declared that would have to be asked for.
     sole = len(clusters) == 1 and not (opened and clusters[0].hosts)
     default = clusters[0].name if sole else listener.default_cluster
     # The default cluster's certificate is shown to those who ask for no name.
     first = sorted(opened, key=lambda cluster: cluster.name != default)[:1]
     shown = [Shown(one.name, pem, one.hosts) for one in opened for pem in _certificate(one, facts.clusters[one.name])]
     unnamed = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
+    if sole:
+        alone = at[clusters[0].name]
+        return Frontend(listener.name, listener.address, alone, tuple(unnamed), sole=True, proxy_from=_senders(listener))
     others = [host for cluster in config.clusters if cluster.name not in here for host in cluster.hosts]
-    routes = [Route(host, at[one.name], one.mode is Mode.TERMINATE) for one in clusters for host in one.hosts]
     return Frontend(
         name=listener.name,
         listen=listener.address,
         default=at[default] if default else None,
-        certificates=tuple(unnamed) if sole else (*unnamed, *shown),
-        routes=() if sole else tuple(routes),
-        elsewhere=() if sole else tuple(host for host in others if not is_address(host)),
-        sole=sole,
-        proxy_from=tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None,
+        certificates=(*unnamed, *shown),
+        routes=tuple(Route(host, at[one.name], one.mode is Mode.TERMINATE) for one in clusters for host in one.hosts),
+        elsewhere=tuple(host for host in others if not is_address(host)),
+        proxy_from=_senders(listener),
     )
+
+
+def _senders(listener: ListenerConfig) -> tuple[str, ...] | None:
+    return tuple(str(one) for one in listener.proxy_protocol.senders) if listener.proxy_protocol else None
 
 
 def _certificate(cluster: ClusterConfig, found: ClusterFacts) -> list[bytes]:

@@ -6,7 +6,7 @@ from kubegate.errors import KubegateError
 from kubegate.model.gatefile import Declaration
 from kubegate.model.planner import plan
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.runtime import listening
+from kubegate.runtime import listening, plan_file
 from kubegate.runtime.binary import NoHAProxy, find
 from kubegate.runtime.dataplane import DataPlane
 from kubegate.runtime.findings import Findings
@@ -27,6 +27,9 @@ async def open_gate(gate: "Gate") -> None:
         # A failure from here on leaves HAProxy running: it serves.
         gate.leave = True
         gate.haproxy.adopt(left)
+    folder = gate.store.running()
+    if folder is not None and (before := plan_file.load(folder)[0]) is not None:
+        gate.inputs.remember(before)
     reading = await gate.look(reading, fresh=True)
     if left is not None:
         await _take_over(gate, left, reading)

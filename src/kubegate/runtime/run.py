@@ -174,6 +174,7 @@ class Gate:
         """Take down what runs now."""
         self.config = config
         self.warnings = (*gathered.warnings, *_open_to_others(config), *warnings_about(self.binary))
+        self.news.warned(self.warnings)
         self.refused = ()
         self.from_last_good = False
         with contextlib.suppress(OSError):

@@ -18,8 +18,6 @@ from kubegate.system.files import reason
 if TYPE_CHECKING:
     from kubegate.runtime.run import Gate
 
-_RESOLVE_SECONDS = 30.0
-_DISCOVER_SECONDS = 5.0
 _COLLECT_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 3600.0
 # What was refused may be right by now without any file having changed: a disk has space again, a name can be resolved.
@@ -44,8 +42,7 @@ class Upkeep:
         self._keeper = self._begin("keeping HAProxy running", gate.data_plane.keep_running)
         self._tasks = [
             self._begin("following files", gate.following.run),
-            self._begin("resolving names", lambda: every(_RESOLVE_SECONDS, self._resolve)),
-            self._begin("discovering members", lambda: every(_DISCOVER_SECONDS, self._discover)),
+            self._begin("following names and members", lambda: gate.inputs.keep_up(gate.following.mark)),
             self._begin("letting servers go", lambda: every(_COLLECT_SECONDS, self._collect)),
             self._begin("trying again", self._retry),
             self._begin("housekeeping", lambda: every(_HOUSEKEEPING_SECONDS, self._housekeep)),
@@ -68,20 +65,6 @@ class Upkeep:
     def _tell_of(self, _: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
         error = context.get("exception")
         self._logs.tell(str(context.get("message")), error if isinstance(error, BaseException) else None)
-
-    async def _resolve(self) -> None:
-        async with self._gate.changing:
-            changed = await self._gate.inputs.refresh(discovered=False)
-        if changed:
-            self._gate.following.mark()
-
-    async def _discover(self) -> None:
-        if not self._gate.inputs.discovers():
-            return
-        async with self._gate.changing:
-            changed = await self._gate.inputs.refresh(discovered=True)
-        if changed:
-            self._gate.following.mark()
 
     async def _collect(self) -> None:
         if self._gate.changing.locked():

@@ -49,7 +49,6 @@ def _split(front: Frontend, process: Process, draft: Draft, sockets: str) -> Non
         lines += [f"use_backend %[var(txn.cluster)] if {named}", f"default_backend {hop}"]
     else:
         lines += [
-            f"tcp-request content set-var(txn.cluster) str({NO_NAME}),map_str({names}) unless {{ req.ssl_sni -m found }}",
             f"tcp-request content reject unless {named}",
             "use_backend %[var(txn.cluster)]",
         ]

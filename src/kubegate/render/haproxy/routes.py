@@ -35,16 +35,14 @@ def lookups(front: Frontend) -> Mapping[str, Mapping[str, str]]:
     found: dict[str, dict[str, str]] = {}
     if front.sole:
         return found
-    default = {NO_NAME: front.default} if front.default is not None else {}
     if front.opens:
         led = {route.host: route.backend if route.opened else f"{NOT_OPENED}{route.backend}" for route in front.routes}
         found[names_file(front)] = {
             **{host: backend for host, backend in led.items() if not is_address(host)},
             **dict.fromkeys(front.elsewhere, NOT_OPENED),
-            **default,
+            **({NO_NAME: front.default} if front.default is not None else {}),
         }
         found[addresses_file(front)] = {host: backend for host, backend in led.items() if is_address(host)}
     if front.passes:
-        passed = {route.host: route.backend for route in front.routes if not route.opened}
-        found[passed_file(front)] = passed if front.opens else passed | default
+        found[passed_file(front)] = {route.host: route.backend for route in front.routes if not route.opened}
     return found
