@@ -132,7 +132,7 @@ class Changes:
 
 
 class Changing:
-    """Changes a gate every second until the end of the block, whether the last change runs already or not; every fifth reloads it."""
+    """Changes a gate every second until the end of the block, whether the last change runs or not; every fifth reloads it."""
 
     def __init__(self, gate: DeclaredGate) -> None:
         self.changes = Changes(gate)

@@ -1,7 +1,9 @@
 """What goes on through a gate while something happens to it: clients that ask again and again, and watchers that miss nothing."""
 
+import functools
 import ssl
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +38,7 @@ class Asking:
     def __init__(self, gate: DeclaredGate, cluster: str, *, http2: bool, clients: int = 2) -> None:
         self.asked = 0
         self.failed: list[str] = []
-        self._open = lambda: connected(gate, cluster, http2=http2)
+        self._open: Callable[[], httpx.Client] = functools.partial(connected, gate, cluster, http2=http2)
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(clients)]
 

@@ -212,31 +212,42 @@ def test_haproxy_is_back_when_it_was_killed(person: Home, api: Upstream, victim:
     person.assert_nothing_left()
 
 
-def broken(person: Home) -> tuple[Path, bytes]:
-    """Make the configuration one that HAProxy refuses; returns the file and what was in it."""
-    [file] = person.runtime.rglob("current/haproxy.cfg")
-    content = file.read_bytes()
-    file.write_bytes(b"nonsense\n")
-    return file, content
+@contextlib.contextmanager
+def port_lost(gate: Exposed) -> Iterator[None]:
+    """Kill HAProxy, and have its port before it is back; it is free again after the block."""
+    gate.process.send_signal(signal.SIGSTOP)
+    master = gate.haproxy()
+    family = [master, *master.children()]
+    master.kill()
+    psutil.wait_procs(family[1:], 10)
+    with socket.create_server(("127.0.0.1", gate.port)):
+        gate.process.send_signal(signal.SIGCONT)
+        yield
 
 
 def test_haproxy_that_does_not_start_is_tried_again(person: Home, api: Upstream) -> None:
     with expose(*flags(person, api), home=person) as gate:
-        file, content = broken(person)
+        with port_lost(gate):
+            said = gate.wait_for("HAProxy did not start")
+            assert "Address already in use" in said
+            assert f"(pid {os.getpid()}) listens there" in said
+            assert "trying again" in said
+        gate.wait_for("HAProxy is back")
+        assert asked(gate) == 200
+
+
+def test_damaged_files_of_what_runs_are_written_again(person: Home, api: Upstream) -> None:
+    with expose(*flags(person, api), home=person) as gate:
+        [file] = person.runtime.rglob("current/haproxy.cfg")
+        file.write_bytes(b"nonsense\n")
         gate.haproxy().kill()
-        assert "unknown keyword 'nonsense'" in gate.wait_for("HAProxy did not start")
-        gate.wait_for("trying again")
-        file.write_bytes(content)
         gate.wait_for("HAProxy is back")
         assert asked(gate) == 200
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 0.5])
 def test_asked_to_stop_while_haproxy_is_down(person: Home, api: Upstream, seconds: float) -> None:
-    with expose(*flags(person, api), home=person) as gate:
-        if seconds:
-            broken(person)
-        gate.haproxy().kill()
+    with expose(*flags(person, api), home=person) as gate, port_lost(gate):
         time.sleep(seconds)
         began = time.monotonic()
         gate.stop()

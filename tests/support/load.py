@@ -1,6 +1,5 @@
 """Many clients at once: each asks, and asks again, on a connection of its own, until it is told to stop."""
 
-import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -19,19 +18,26 @@ Ask = Callable[[int], tuple[str, str, Sequence[tuple[str, str]]]]
 
 @dataclass(frozen=True)
 class Asked:
-    """One request and what came of it: a status, or 0 where the connection ended instead."""
+    """One request and what came of it: a status, or 0 and why where the connection ended instead."""
 
     method: str
     target: str
     status: int
+    trouble: str = ""
 
 
 class Load:
-    """Clients of a gate, sixteen by default. `asked` is what has been answered so far, in the order of the answers."""
+    """Clients of a gate, sixteen by default, which use a connection again as long as they may, if they `keep` it.
 
-    def __init__(self, gate: Running, ask: Ask, *, name: str = "one.test", version: str = "h1", clients: int = 16) -> None:
+    `asked` is what has been answered so far, in the order of the answers.
+    """
+
+    def __init__(
+        self, gate: Running, ask: Ask, *, name: str = "one.test", version: str = "h1", clients: int = 16, keep: bool = True
+    ) -> None:
         self.asked: list[Asked] = []
         self._ask = ask
+        self._keep = keep
         self._name = name
         self._numbers = itertools.count()
         self._stopping = threading.Event()
@@ -54,16 +60,18 @@ class Load:
     def _work(self) -> None:
         while not self._stopping.is_set():
             with self._dial(self._name) as client:
-                while not self._stopping.is_set() and self._once(client):
+                while not self._stopping.is_set() and self._once(client) and self._keep:
                     pass
 
     def _once(self, client: Client | Client2) -> bool:
         """One request; whether the connection can be used again."""
         method, target, headers = self._ask(next(self._numbers))
-        status = 0
-        with contextlib.suppress(NoAnswer, OSError):
+        status, trouble = 0, ""
+        try:
             status = self._answer(client, method, target, headers)
-        self.asked.append(Asked(method, target, status))
+        except (NoAnswer, OSError) as error:
+            trouble = f"{type(client).__module__}: {error!r}"
+        self.asked.append(Asked(method, target, status, trouble))
         return 0 < status < 500
 
     def _answer(self, client: Client | Client2, method: str, target: str, headers: Sequence[tuple[str, str]]) -> int:

@@ -43,6 +43,7 @@ def run(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> No
 async def _run(file: Path) -> None:
     # Its services take a while to load, which other commands need not wait for.
     from kubegate.runtime.run import Gate
+    from kubegate.runtime.upkeep import guarded
 
     hung_up = asyncio.Event()
     async with Stop(hangup=hung_up.set) as stop:
@@ -52,7 +53,7 @@ async def _run(file: Path) -> None:
             return
         async with gate:
             say(f"running; {gate.summary()}")
-            hangups = asyncio.create_task(_reload_at(hung_up, gate))
+            hangups = asyncio.create_task(guarded("reloading", lambda: _reload_at(hung_up, gate), say))
             try:
                 drained = await gate.serve(stop)
             finally:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -15,6 +14,7 @@ import httpx
 from kubegate import __version__
 from kubegate.cluster.boundary import FOREIGN, distrust, translate
 from kubegate.cluster.context import Context
+from kubegate.cluster.endpoint_slices import api_servers
 from kubegate.cluster.errors import ClusterError, Refused, Unreachable
 from kubegate.cluster.login import Login
 from kubegate.cluster.peer import inquire, untrusted
@@ -24,6 +24,7 @@ from kubegate.model.names import printable
 
 _MOST_BYTES = 1 << 20
 _MOST_SHOWN = 300
+_MOST_API_SERVERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,7 @@ class ApiClient:
         return GrantedToken(token, expires)
 
     async def api_servers(self) -> tuple[Endpoint, ...]:
-        """The API servers that the EndpointSlices of the Service `kubernetes` name as ready, in order. Raises Refused too.
-
-        discovery.k8s.io/v1; a condition that is not known counts as ready, as its documentation says.
-        """
+        """The API servers that the EndpointSlices of the Service `kubernetes` name, in order. Raises Refused too."""
         path = (
             "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes"
         )
@@ -115,7 +113,13 @@ class ApiClient:
             raise self._refused(
                 answer, "to name its API servers (EndpointSlices of the Service kubernetes)", "default", "kubernetes"
             )
-        return endpoints(answer.body)
+        if not isinstance(answer.body.get("items"), list):
+            raise Unreachable(f"{self._target} was asked for EndpointSlices and gave something else", "is it an API server?")
+        found = api_servers(answer.body)
+        if len(found) > _MOST_API_SERVERS:
+            message = f"{self._target} names {len(found)} API servers, and no cluster has more than {_MOST_API_SERVERS}"
+            raise Unreachable(message, "look at the EndpointSlices of its Service kubernetes")
+        return found
 
     async def _ask(self, method: str, path: str, body: object = None) -> _Answer:
         if self._http is None:
@@ -199,25 +203,6 @@ class ApiClient:
             return httpx.Proxy(url)
         except (ValueError, httpx.InvalidURL):
             raise Unreachable("proxy-url cannot be used", "write http://HOST:PORT") from None
-
-
-def endpoints(slices: Mapping[str, object]) -> tuple[Endpoint, ...]:
-    """The ready endpoints of an EndpointSliceList, each once, in order."""
-    found: set[Endpoint] = set()
-    for one in _maps(slices.get("items")):
-        ports = [port["port"] for port in _maps(one.get("ports")) if isinstance(port.get("port"), int)]
-        for endpoint in _maps(one.get("endpoints")):
-            conditions = endpoint.get("conditions")
-            ready = conditions.get("ready") if isinstance(conditions, dict) else None
-            if ready is not False:
-                addresses = endpoint.get("addresses")
-                names = addresses if isinstance(addresses, list) else []
-                found |= {Endpoint(name, port) for name in names for port in ports if isinstance(name, str) and is_address(name)}
-    return tuple(sorted(found))
-
-
-def _maps(value: object) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _mapping(content: bytes) -> Mapping[str, object]:

@@ -21,9 +21,11 @@ from kubegate.runtime.process import HAProxy, Say
 from kubegate.runtime.retirement import Retirement
 from kubegate.runtime.worker_plans import WorkerPlans
 from kubegate.runtime.workers import Failed, ReloadRefused, Worker, Workers
+from kubegate.system.files import FileTrouble
 
 _CAP_POLL_SECONDS = 0.25
 _OLD_WORKER_END_SECONDS = 3.0
+_ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class Bounds:
 
 
 class DataPlane:
-    """Owns HAProxy, its generations and its sockets. `plan` is what it runs, None before the start."""
+    """Owns HAProxy, its generations and its sockets. `plan` is what it runs, None before the start, or if nobody knows.
+
+    Not `certain` is what runs when a change broke off in the middle: the next one is a reload, whatever it is about.
+    """
 
     def __init__(self, binary: Binary, store: Store, haproxy: HAProxy, say: Say) -> None:
         self._binary = binary
@@ -57,10 +62,14 @@ class DataPlane:
         self._generation: Generation | None = None
         self.plan: Plan | None = None
         self.generation = 0
+        self.certain = True
+        self.unsettled = asyncio.Event()
         self.bounds = Bounds()
         self.workers = Workers(store.master_socket, lambda: store.admin_socket)
         self.plans = WorkerPlans(store)
         self.retirement = Retirement(self.workers, say)
+        self._changing = asyncio.Lock()
+        self._starts = 0
 
     async def start(self, plan: Plan) -> None:
         """Start HAProxy with a plan. Raises Refused, FileTrouble or StartFailed; then nothing runs and nothing was switched."""
@@ -76,37 +85,116 @@ class DataPlane:
             raise
         self._settle(plan, drawn, generation)
         await self._know_workers(generation)
+        self._prune()
 
-    async def start_last(self, folder: Path, plan: Plan) -> None:
-        """Start HAProxy with the files of a generation that ran before. Raises StartFailed."""
-        await self._haproxy.start()
-        self._remember(folder, plan)
+    async def start_as_it_was(self, folder: Path) -> str:
+        """Start HAProxy with a generation that ran before. Returns why it cannot be read, empty if it can. Raises as `start`."""
+        plan, why = plan_file.load(folder)
+        if plan is None:
+            await self._haproxy.start()
+            self.certain = False
+        elif self._remember(folder, plan):
+            await self._haproxy.start()
+            await self._know_workers(Generation(folder, ""))
+        else:
+            # Another version of kubegate wrote it, or for other folders.
+            await self.start(plan)
+        return why
 
-    def adopt(self, folder: Path, plan: Plan) -> bool:
-        """Take over a HAProxy that runs with the files in `folder`. False if a reload is needed to know what it runs."""
-        self.plans.load()
-        return self._remember(folder, plan)
+    async def take_over(self) -> str:
+        """Find out what a HAProxy runs that an earlier kubegate left. Returns why only a reload would tell, empty if known."""
+        try:
+            workers = await self._answering()
+        except (OSError, TimeoutError):
+            workers = []
+        running = self._store.running()
+        self.plans.load(workers, running)
+        exact = next((self.plans.exactly(worker.pid) for worker in workers if worker.current), None)
+        folder = exact or running
+        plan, why = plan_file.load(folder) if folder else (None, f"{self._store.generations} has no generation")
+        self.certain = False
+        if plan is None or folder is None:
+            return why
+        if folder != running:
+            self._store.switch(Generation(folder, ""))
+        same = self._remember(folder, plan)
+        if not workers:
+            return "it does not answer"
+        if exact is None:
+            return "its last change had not come to its end"
+        if not same:
+            return "it runs what another version of kubegate wrote"
+        with contextlib.suppress(OSError, TimeoutError):
+            await self.retirement.find(plan, shape(plan, self._sockets))
+        self.certain = True
+        self._prune()
+        return ""
 
-    def forget(self, plan: Plan) -> None:
-        """Take `plan` for what runs, though nobody knows: the next change has to be a reload."""
-        self.plan, self._shape, self._generation = plan, shape(plan, self._sockets), None
+    async def _answering(self) -> list[Worker]:
+        """The workers, once the master answers: while it reloads it does not. Raises OSError or TimeoutError."""
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            with contextlib.suppress(OSError, TimeoutError):
+                if workers := await self.workers.all():
+                    return workers
+            if time.monotonic() > deadline:
+                return await self.workers.all()
+            await asyncio.sleep(_CAP_POLL_SECONDS)
 
     def _remember(self, folder: Path, plan: Plan) -> bool:
+        """Take the files in a folder for what runs. False if they are not what this plan is rendered to now."""
         drawn = shape(plan, self._sockets)
         bundle = self._bundle(plan, drawn)
         self._settle(plan, drawn, Generation(folder, bundle.digest, bundle.files))
-        return all(_content(folder / name) == content for name, content in bundle.files.items() if name != plan_file.PLAN_FILE)
+        return _holds(folder, bundle)
+
+    async def keep_running(self) -> None:
+        """Bring HAProxy back whenever it ends, with everything that was changed while it ran."""
+        await self._haproxy.keep_running(self._mend_files, self._is_back)
+
+    def _mend_files(self) -> None:
+        """See that the files of what ran are there, for HAProxy is about to read them."""
+        generation = self._generation
+        if generation is None or self._changing.locked():
+            return
+        if self._store.running() == generation.folder and _holds(generation.folder, Bundle(generation.files)):
+            return
+        try:
+            self._generation = self._store.accept(Bundle(generation.files), None)
+            self._store.switch(self._generation)
+        except KubegateError as error:
+            self._say(f"the files of what ran are damaged, and cannot be written again: {error.message}")
+
+    async def _is_back(self) -> None:
+        """HAProxy was started anew, and runs what `current` names."""
+        self._starts += 1
+        if self._changing.locked() or self._generation is None or self._store.running() != self._generation.folder:
+            # It died in the middle of a change: whether it has read the old files or the new ones nobody saw.
+            self.certain = False
+            self.unsettled.set()
+            return
+        self.retirement.forget()
+        self.certain = True
+        await self._know_workers(self._generation)
 
     async def apply(self, planned: Callable[[Plan | None], Plan], *, force_reload: bool = False) -> Outcome:
         """Bring HAProxy to the plan that `planned` makes, given the running one, or None where every place is to be fresh.
 
         Raises Refused, FileTrouble or ReloadRefused; then what ran before still does.
         """
+        async with self._changing:
+            starts = self._starts
+            outcome = await self._apply(planned, force_reload=force_reload or not self.certain)
+            self.certain = self._starts == starts
+            return outcome
+
+    async def _apply(self, planned: Callable[[Plan | None], Plan], *, force_reload: bool) -> Outcome:
         before, drawn = self.plan, self._shape
-        assert before is not None and drawn is not None, "start() comes first"
+        if before is None or drawn is None:
+            return await self._reload(None, planned(None), ())
         wanted = planned(before)
         target = shape(wanted, self._sockets)
-        live = change(drawn, target)
+        live = change(drawn, target, self.retirement.leaving)
         if live is not None and live.is_empty and not force_reload:
             self.plan = wanted
             return Outcome(reloaded=False)
@@ -121,18 +209,20 @@ class DataPlane:
     async def _change_live(self, before: Plan, wanted: Plan, target: Shape, live: Change, said: tuple[str, ...]) -> Outcome:
         # The files first: a reload or a new start of HAProxy forgets what only the Runtime API was told.
         generation = self._store.accept(self._bundle(wanted, target), None, like=self._generation)
+        self.plans.begin(generation.folder)
         self._store.switch(generation)
+        self.certain = False
         await self.workers.run(live.additions)
         await self.workers.run(live.leads)
         self._settle(wanted, target, generation)
-        await self._know_workers(generation)
         await self.workers.run(live.removals)
         await self.retirement.add(live)
         ended = await self._narrow(before, wanted)
+        await self._know_workers(generation)
         self._prune()
         return Outcome(reloaded=False, changes=said, ended=ended)
 
-    async def _reload(self, before: Plan, wanted: Plan, said: tuple[str, ...]) -> Outcome:
+    async def _reload(self, before: Plan | None, wanted: Plan, said: tuple[str, ...]) -> Outcome:
         target = shape(wanted, self._sockets)
         previous = self._store.running()
         generation = self._store.accept(self._bundle(wanted, target), self._binary, like=self._generation)
@@ -141,14 +231,15 @@ class DataPlane:
         try:
             await self.workers.reload()
         except (ReloadRefused, OSError, TimeoutError) as error:
+            self.certain = self.certain and isinstance(error, ReloadRefused)
             if previous is not None:
                 self._store.switch(Generation(previous, ""))
             message = error.message if isinstance(error, KubegateError) else "HAProxy's master process does not answer"
             raise ReloadRefused(message) from None
         self.retirement.forget()
         self._settle(wanted, target, generation)
-        await self._know_workers(generation)
         ended = await self._narrow(before, wanted)
+        await self._know_workers(generation)
         self._prune()
         return Outcome(reloaded=True, changes=said, ended=ended, warnings=warnings)
 
@@ -161,13 +252,13 @@ class DataPlane:
 
     async def _know_workers(self, generation: Generation) -> None:
         """Remember which plan the current worker runs, for it may live long after a reload."""
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError, TimeoutError, FileTrouble):
             self.plans.note(await self.workers.all(), generation.folder, self.plan)
 
     def _prune(self) -> None:
         self._store.prune(self.plans.folders())
 
-    async def _narrow(self, before: Plan, after: Plan) -> int:
+    async def _narrow(self, before: Plan | None, after: Plan) -> int:
         """Let every worker know what is not allowed any more, and end what was. Returns how many streams were ended."""
         ended = 0
         try:
@@ -175,9 +266,10 @@ class DataPlane:
         except (OSError, TimeoutError):
             return 0
         for worker in workers:
-            known = before if worker.current else self.plans.of(worker.pid) or before
+            usual = (before,) if before else ()
             try:
-                ended += await self._narrow_worker(worker, known, after)
+                for known in usual if worker.current else self.plans.of(worker.pid) or usual:
+                    ended += await self._narrow_worker(worker, known, after)
             except (OSError, TimeoutError):
                 # It ended in the meantime, and everything that it carried with it.
                 continue
@@ -190,10 +282,7 @@ class DataPlane:
                 # In a worker of an earlier configuration some of it may be unknown; whatever is known there counts.
                 with contextlib.suppress(Failed):
                     await self.workers.run([step], worker)
-        if not what.ends:
-            return 0
-        sessions = await self.workers.sessions(worker)
-        return await self.workers.end(worker, [one for one in sessions if what.ends_session(one.backend, one.source)])
+        return await self.workers.end(worker, await self.workers.ending(worker, what))
 
     async def _make_room(self) -> tuple[str, ...]:
         """Before a reload: wait for one of too many old workers to end by itself, then end the oldest. Returns warnings."""
@@ -204,7 +293,7 @@ class DataPlane:
                 await asyncio.sleep(_CAP_POLL_SECONDS)
                 continue
             oldest = old[0]
-            count = await self.workers.end(oldest, await self.workers.sessions(oldest))
+            count = await self.workers.end(oldest, [one.handle for one in await self.workers.sessions(oldest)])
             warned.append(
                 f"{len(old)} workers of earlier configurations lived, which is the bound (maxOldWorkers); "
                 f"the oldest was ended, with {count} streams"
@@ -225,8 +314,10 @@ class DataPlane:
         return await self.workers.tell(Command(text))
 
 
-def _content(path: Path) -> bytes | None:
+def _holds(folder: Path, bundle: Bundle) -> bool:
+    """Whether a folder has these files; how the plan is written down does not matter."""
     try:
-        return path.read_bytes()
+        found = {name: (folder / name).read_bytes() for name in bundle.files}
+        return all(found[name] == content for name, content in bundle.files.items() if name != plan_file.PLAN_FILE)
     except OSError:
-        return None
+        return False

@@ -49,7 +49,7 @@ async def report(gate: "Gate") -> GateStatus:
         pid=os.getpid(),
         started=gate.started,
         haproxy=str(gate.binary),
-        haproxy_pid=gate.haproxy_pid,
+        haproxy_pid=gate.haproxy.pid,
         generation=plane.generation,
         since=gate.since,
         from_last_good=gate.from_last_good,

@@ -77,6 +77,11 @@ class Store:
         """Where the identity of the running HAProxy is remembered."""
         return self.folder / "haproxy.json"
 
+    @property
+    def output_pipe(self) -> Path:
+        """The named pipe through which HAProxy's messages come."""
+        return self.folder / "haproxy.out"
+
     def why_too_long(self) -> str | None:
         """Why no socket can be made here, None if one can."""
         length = len(os.fsencode(self.master_socket))
@@ -88,8 +93,13 @@ class Store:
         """The HAProxy that a killed kubegate left running here."""
         process = self._left
         if self._lock is None:
-            process = None if self.owner() else ProcessId.load(self.process_file)
+            process = None if self.owner() else self._remembered()
         return process if process and process.alive() else None
+
+    def _remembered(self) -> ProcessId | None:
+        """The HAProxy of this folder: the remembered one, or, where that was not written in time, who has the master's socket."""
+        process = ProcessId.load(self.process_file)
+        return process if process and process.alive() else ProcessId.listening_on(self.master_socket)
 
     def owner(self) -> str | None:
         """Who works in this folder, as `pid 1`; None if nobody does."""
@@ -112,7 +122,7 @@ class Store:
         with explained(f"the runtime folder {self.folder} cannot be made", _SPACE_HINT):
             while self._lock is None:
                 self._try_to_lock()
-        self._left = ProcessId.load(self.process_file)
+        self._left = self._remembered()
 
     def _try_to_lock(self) -> None:
         private_folder(self.folder)
@@ -222,6 +232,12 @@ class Store:
                 self.folder.rmdir()
         os.close(self._lock)
         self._lock = None
+
+    def let_go(self) -> None:
+        """Let go of the lock, and leave everything for whoever comes next: HAProxy goes on with it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _entries(self, *, and_process: bool = False) -> list[Path]:
         """Everything here but the lock, and but the word on which process runs unless it is asked for."""

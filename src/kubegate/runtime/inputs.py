@@ -2,16 +2,20 @@
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kubegate.model.address import is_address
 from kubegate.model.config import ClusterConfig, Config, Mode
 from kubegate.model.facts import ClusterFacts, Facts, FrontCertificate, UpstreamFacts
 from kubegate.model.gatefile import Declaration
-from kubegate.model.planner import upstream_problems
+from kubegate.model.plan import Plan
+from kubegate.model.planner import upstream_problems, verified_name
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.runtime import gather, upstreams
+from kubegate.runtime.discovery import Discovery
 from kubegate.runtime.findings import Findings
 from kubegate.runtime.front import Front, load_declared, names_in_play, own_front
 from kubegate.runtime.listening import reachable
@@ -19,6 +23,11 @@ from kubegate.runtime.upstreams import Declared, Members
 
 # With more servers than this a start does not wait for each to be looked at: HAProxy's health checks tell soon.
 _MOST_LOOKED_AT = 100
+_ROUND_SECONDS = 1.0
+_RESOLVE_SECONDS = 30.0
+_DISCOVER_SECONDS = 5.0
+# To ask a cluster for its members takes some 6 ms of a core; many are asked less often, at a hundredth of a core for all.
+_DISCOVER_SHARE_SECONDS = 0.6
 
 _Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -46,6 +55,10 @@ class _Known:
     members: Members | None = None
     upstream: UpstreamFacts | None = None
     proven: bool = field(default=False)
+    discovery: Discovery | None = None
+    # When its members are to be looked at again (monotonic), and whether they are at this moment.
+    due: float = 0.0
+    busy: bool = False
 
 
 class Inputs:
@@ -54,6 +67,14 @@ class Inputs:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
         self._known: dict[str, _Known] = {}
+        self._remembered: dict[str, Members] = {}
+
+    def remember(self, plan: Plan) -> None:
+        """What ran last: members of clusters that cannot be asked now are taken to be those that they had then."""
+        for backend in plan.backends:
+            if backend.cluster is not None and backend.servers:
+                name = backend.verification.name if backend.verification else ""
+                self._remembered[backend.cluster] = Members(backend.servers, name=name)
 
     async def gather(self, declaration: Declaration, *, fresh: bool = False) -> Gathered:
         """All facts of a declaration; `fresh` looks at every server again. Raises InvalidInput with every problem.
@@ -68,7 +89,7 @@ class Inputs:
                 known[cluster.name] = self._read(cluster, number, declaration, fresh=fresh)
         at_all = fresh or sum(len(one.declared.servers) for one in known.values()) <= _MOST_LOOKED_AT
         limit = upstreams.at_once()
-        results = await asyncio.gather(*(self._look(one, limit, at_all=at_all) for one in known.values()))
+        results = await asyncio.gather(*(self._look(one, limit, at_all=at_all, fresh=fresh) for one in known.values()))
         for problems in results:
             findings.problems += problems
         findings.raise_if_any()
@@ -79,16 +100,26 @@ class Inputs:
         servers = sum(len(one.upstream.servers) for one in facts.values())
         return Gathered(Facts(facts, gather.most_connections(servers)), warnings, files)
 
-    async def refresh(self, *, discovered: bool) -> bool:
-        """Resolve names again, or ask clusters for their members, and look at what is not proven. True if anything changed."""
+    async def keep_up(self, changed: Callable[[], None]) -> None:
+        """Follow names and members until cancelled, each cluster for itself; `changed` is called when anything is another."""
         limit = upstreams.at_once()
-        wanted = [one for one in self._known.values() if one.cluster.upstream.discover == discovered or _unproven(one)]
-        changed = await asyncio.gather(*(self._again(one, limit) for one in wanted))
-        return any(changed)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(_ROUND_SECONDS)
+                for one in self._due():
+                    one.busy = True
+                    group.create_task(self._again(one, limit, changed))
 
-    def discovers(self) -> bool:
-        """Whether any cluster is asked for its members."""
-        return any(one.cluster.upstream.discover for one in self._known.values())
+    def _due(self) -> list[_Known]:
+        """The clusters whose members are to be looked at again, and from now on later."""
+        now = time.monotonic()
+        asked = sum(one.discovery is not None for one in self._known.values())
+        found = []
+        for one in self._known.values():
+            if not one.busy and one.due <= now and (seconds := _interval(one, asked)):
+                one.due = now + seconds
+                found.append(one)
+        return found
 
     def _read(self, cluster: ClusterConfig, number: int, declaration: Declaration, *, fresh: bool) -> _Known:
         names = _names(cluster, declaration.config)
@@ -110,6 +141,10 @@ class Inputs:
         known = _Known(cluster, names, _sign(files), files, declared, front, tuple(warnings))
         if old is not None and old.declared == declared and old.cluster.upstream == cluster.upstream:
             known.members, known.upstream, known.proven = old.members, old.upstream, old.proven
+            known.discovery = old.discovery
+        elif cluster.upstream.discover and declared.context is not None:
+            known.discovery = Discovery(declared.context, declared.ca_pem, self._environ)
+            known.members = self._remembered.get(cluster.name)
         return known
 
     def _front(self, cluster: ClusterConfig, names: Sequence[str]) -> tuple[FrontCertificate | None, list[Problem]]:
@@ -120,17 +155,19 @@ class Inputs:
         own: Front = own_front(names or [f"{cluster.name}.invalid"], self._environ)
         return own.certificate, [replace(warning, where=f"cluster {cluster.name}") for warning in own.warnings]
 
-    async def _look(self, one: _Known, limit: asyncio.Semaphore, *, at_all: bool) -> list[Problem]:
-        """Find out what is not known yet; returns why a cluster cannot be what it was declared to be."""
-        if one.upstream is not None and one.members is not None and not _unproven(one):
+    async def _look(self, one: _Known, limit: asyncio.Semaphore, *, at_all: bool, fresh: bool) -> list[Problem]:
+        """Find out what is not known yet, or all if `fresh`; returns why a cluster cannot be what it was declared to be."""
+        if one.upstream is not None and one.members is not None and not fresh:
+            # Whoever does not answer is looked at again by and by, and keeps no change waiting.
             return []
         before = one.upstream
         try:
-            one.members = await upstreams.members(one.cluster, one.declared, one.members, self._environ)
+            one.members = await upstreams.members(one.declared, one.discovery, one.members)
         except InvalidInput as error:
             return list(error.problems)
-        one.upstream = await upstreams.look(one.cluster, one.declared, one.members, at_all=at_all, limit=limit)
-        was_proven, one.proven = one.proven, not upstream_problems(one.upstream)
+        was_proven = one.proven
+        await _look_at(one, limit, at_all=at_all)
+        assert one.upstream is not None
         if before is None and not was_proven and self._was_proven(one) and _mistrusted(one.upstream):
             # What worked until now would not work any more: a mistake in the declaration rather than a dead server.
             return upstream_problems(one.upstream)
@@ -140,20 +177,49 @@ class Inputs:
         old = self._known.get(one.cluster.name)
         return old is not None and old.proven
 
-    async def _again(self, one: _Known, limit: asyncio.Semaphore) -> bool:
-        before = one.members, one.upstream
+    async def _again(self, one: _Known, limit: asyncio.Semaphore, changed: Callable[[], None]) -> None:
+        before, was = one.upstream, one.members
         try:
-            one.members = await upstreams.members(one.cluster, one.declared, one.members, self._environ)
+            one.members = await upstreams.members(one.declared, one.discovery, one.members)
+            if was is None or one.members.addresses != was.addresses or _troubled(one):
+                await _look_at(one, limit, at_all=True)
         except InvalidInput:
-            return False
-        if before[0] is None or one.members.addresses != before[0].addresses or _unproven(one):
-            one.upstream = await upstreams.look(one.cluster, one.declared, one.members, at_all=True, limit=limit)
-            one.proven = not upstream_problems(one.upstream)
-        return before[1] is None or one.upstream != before[1] or one.members.trouble != (before[0].trouble if before[0] else None)
+            return
+        finally:
+            one.busy = False
+        if one.upstream != before or one.members.trouble != (was.trouble if was else None):
+            changed()
 
 
-def _unproven(one: _Known) -> bool:
-    return one.upstream is not None and bool(upstream_problems(one.upstream))
+async def _look_at(one: _Known, limit: asyncio.Semaphore, *, at_all: bool) -> None:
+    """Look at the members of a cluster. Of one that does not answer, the certificate that it has shown before still counts."""
+    assert one.members is not None
+    known = {(server.address, server.port): server.certificate for server in one.upstream.servers} if one.upstream else {}
+    found = await upstreams.look(one.cluster, one.declared, one.members, at_all=at_all, limit=limit)
+    servers = tuple(
+        server
+        if server.certificate or server.mistrusted
+        else replace(server, certificate=known.get((server.address, server.port)))
+        for server in found.servers
+    )
+    one.upstream = replace(found, servers=servers)
+    one.members = replace(one.members, name=verified_name(one.upstream) or one.members.name)
+    one.proven = not upstream_problems(one.upstream)
+
+
+def _interval(one: _Known, asked: int) -> float:
+    """Seconds from a look at a cluster to the next one, 0 if there is none; `asked` is how many are asked for members."""
+    if one.discovery is not None:
+        return max(_DISCOVER_SECONDS, asked * _DISCOVER_SHARE_SECONDS)
+    if one.upstream is None or (one.declared.tls and one.declared.ca_pem and verified_name(one.upstream) is None):
+        # It has no server until one of them proves itself.
+        return _DISCOVER_SECONDS
+    names = any(not is_address(server.host) for server in one.declared.servers)
+    return _RESOLVE_SECONDS if names or _troubled(one) else 0.0
+
+
+def _troubled(one: _Known) -> bool:
+    return one.upstream is not None and any(server.trouble for server in one.upstream.servers)
 
 
 def _mistrusted(upstream: UpstreamFacts) -> bool:

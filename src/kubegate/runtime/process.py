@@ -8,22 +8,22 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import time
-from asyncio.subprocess import Process
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import psutil
 
 from kubegate.errors import KubegateError
 from kubegate.render.haproxy import CONFIG_FILE
 from kubegate.render.haproxy.backend import STREAMS
-from kubegate.runtime.adopted import Adopted
+from kubegate.runtime.adopted import Adopted, Started
 from kubegate.runtime.binary import Binary
 from kubegate.runtime.control import ask
 from kubegate.runtime.generation import Store, alerts
+from kubegate.runtime.haproxy_output import HAProxyOutput
 from kubegate.system.files import reason
-from kubegate.system.network import listening_pids
+from kubegate.system.network import listener_on, listening_pids
 from kubegate.system.processes import ProcessId
 
 _START_SECONDS = 15.0
@@ -36,6 +36,7 @@ _SERVER_NEWS = re.compile(
     r"Server (?P<backend>\S+)/(?P<server>\S+?)(?:_[0-9a-f]{8})? is (?P<state>UP|DOWN)"
     r"(?:/[^,]*)?(?:, reason: (?P<reason>[^,]*))?(?:, code: (?P<code>\d+))?(?:, (?:info|check): \"(?P<info>[^\"]*)\")?"
 )
+_IN_USE = re.compile(r"in use\S* for \[.*:(\d+)\]")
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 
 Say = Callable[[str], None]
@@ -56,9 +57,8 @@ class HAProxy:
         self._log = log
         self._store = store
         self._say = say
-        self._process: Process | Adopted | None = None
-        self._output: deque[str] = deque(maxlen=200)
-        self._reader: asyncio.Task[None] | None = None
+        self._process: Adopted | None = None
+        self._output = HAProxyOutput(store.output_pipe, self._tell_news)
         self._stopping = asyncio.Event()
         # Held while it starts or stops, so that a stop never overlooks a process that is about to be.
         self._changing = asyncio.Lock()
@@ -68,23 +68,28 @@ class HAProxy:
         async with self._changing:
             if self._stopping.is_set():
                 raise StartFailed("it was told to stop")
-            self._output.clear()
-            self._process = await self._spawn()
-            self._reader = asyncio.create_task(self._read(self._process), name="haproxy output")
+            self._process = self._spawn()
             try:
-                ProcessId.of(self._process.pid).save(self._store.process_file)
+                self._process.identity.save(self._store.process_file)
             except OSError as error:
-                self._say(f"HAProxy's pid cannot be kept, so nobody takes it over if kubegate is killed: {reason(error)}")
+                self._say(f"HAProxy's pid cannot be kept: {reason(error)}; it is found by its socket if need be")
             await self._until_open(self._process)
 
     def adopt(self, left: ProcessId) -> None:
         """Supervise a HAProxy that an earlier kubegate left running, as if it had been started here."""
         self._process = Adopted(left)
+        try:
+            left.save(self._store.process_file)
+            self._output.open()
+        except OSError as error:
+            self._say(f"what HAProxy tells of API servers is not heard until it is started again: {reason(error)}")
 
     def let_go(self) -> None:
         """Supervise no more: HAProxy goes on."""
         self._stopping.set()
-        self._process = None
+        self._output.close()
+        if self._process is not None:
+            self._process.close()
 
     def kill_worker(self, pid: int) -> None:
         """End a worker that does not end by itself; it must be a child of the master that runs."""
@@ -96,31 +101,39 @@ class HAProxy:
     @property
     def pid(self) -> int | None:
         """The master's pid, None if none runs."""
-        return self._process.pid if self._process is not None and self._process.returncode is None else None
+        return self._process.pid if self._process is not None and self._process.alive else None
 
-    async def keep_running(self) -> None:
-        """Bring HAProxy back whenever it ends, until `stop` is called."""
+    async def keep_running(
+        self, before: Callable[[], None] = lambda: None, is_back: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Bring HAProxy back whenever it ends, until `stop` is called; `before` and `is_back` are called each time."""
         failures = 0
         while not self._stopping.is_set():
             assert self._process is not None, "start() comes first"
             began = time.monotonic()
             code = await self._process.wait()
-            await self._finish_reading()
             if self._stopping.is_set():
                 return
+            self._output.read()
             if time.monotonic() - began > _STEADY_SECONDS:
                 failures = 0
             self._say(f"HAProxy ended ({_why(code)}); starting it again")
-            failures = await self._restart(failures)
+            failures = await self._restart(failures, before)
+            if is_back is not None and not self._stopping.is_set():
+                await is_back()
 
-    async def _restart(self, failures: int) -> int:
+    async def _restart(self, failures: int, before: Callable[[], None]) -> int:
+        said = ""
         while not await self._stopping_within(_RESTART_DELAYS[min(failures, len(_RESTART_DELAYS) - 1)]):
             failures += 1
+            before()
             try:
                 await self.start()
             except StartFailed as error:
-                if not self._stopping.is_set():
-                    self._say(f"{error.message}; trying again")
+                # The same trouble again and again is one piece of news.
+                if error.message != said and not self._stopping.is_set():
+                    self._say(f"{error.message}; trying again until it does")
+                said = error.message
                 continue
             self._say("HAProxy is back")
             break
@@ -131,10 +144,11 @@ class HAProxy:
         self._stopping.set()
         async with self._changing:
             process = self._process
-            if process is None or process.returncode is not None:
+            if process is None or not process.alive:
                 return True
             drained = grace > 0 and await self._drain(process, grace)
             await self._end(process)
+            self._output.close()
         return drained
 
     async def open_streams(self) -> int | None:
@@ -150,32 +164,50 @@ class HAProxy:
             return None
         return count
 
-    async def _spawn(self) -> Process:
+    def _spawn(self) -> Started:
         try:
-            return await asyncio.create_subprocess_exec(
-                self._binary.path,
-                "-W",
-                "-S",
-                f"{self._store.master_socket},mode,600",
-                "-C",
-                self._store.current,
-                "-f",
-                CONFIG_FILE,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=self._log() or asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
+            self._output.open()
+            self._output.lines.clear()
+            writer = self._output.writer()
+        except OSError as error:
+            raise StartFailed(f"the pipe for its messages cannot be made in {self._store.folder}: {reason(error)}") from None
+        log = self._log()
+        try:
+            # Not by asyncio, which kills what it has started when it ends.
+            child = subprocess.Popen(
+                [
+                    self._binary.path,
+                    "-W",
+                    "-S",
+                    f"{self._store.master_socket},mode,600",
+                    "-C",
+                    self._store.current,
+                    "-f",
+                    CONFIG_FILE,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if log is None else log,
+                stderr=writer,
                 env={"PATH": os.defpath},
                 start_new_session=True,
             )
         except OSError as error:
             raise StartFailed(f"{self._binary.path} cannot be run: {reason(error)}") from None
+        finally:
+            os.close(writer)
+        try:
+            return Started(child)
+        except OSError as error:
+            child.kill()
+            child.wait()
+            raise StartFailed(f"it cannot be watched: {reason(error)}") from None
 
-    async def _until_open(self, process: Process) -> None:
+    async def _until_open(self, process: Adopted) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and not self._stopping.is_set():
-            if process.returncode is not None:
-                await self._finish_reading()
-                raise StartFailed(alerts("\n".join(self._output)))
+            if not process.alive:
+                self._output.read()
+                raise StartFailed(_with_occupant(alerts("\n".join(self._output.lines))))
             with contextlib.suppress(OSError, TimeoutError):
                 # The worker's answer, not the master's.
                 found = _PID.search(await ask(self._store.admin_socket, "show info"))
@@ -186,7 +218,7 @@ class HAProxy:
         await self._end(process)
         raise StartFailed(f"it did not open its listeners within {_START_SECONDS:.0f} seconds")
 
-    async def _drain(self, process: "Process | Adopted", grace: float) -> bool:
+    async def _drain(self, process: Adopted, grace: float) -> bool:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + grace
@@ -199,41 +231,22 @@ class HAProxy:
                 return True
         return False
 
-    async def _end(self, process: "Process | Adopted") -> None:
+    async def _end(self, process: Adopted) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
-            if process.returncode is None:
+            if process.alive:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), _KILL_SECONDS)
-        await self._finish_reading()
 
     async def _stopping_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
 
-    async def _read(self, process: Process) -> None:
-        assert process.stderr is not None
-        while True:
-            try:
-                line = await process.stderr.readline()
-            except ValueError:
-                # A line longer than the buffer is dropped; reading goes on, for a full pipe would stop HAProxy.
-                continue
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            self._output.append(text)
-            if news := server_news(text):
-                self._say(news)
-
-    async def _finish_reading(self) -> None:
-        if self._reader is None:
-            return
-        # A process that inherited the pipe must not hold us up.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._reader), 1.0)
+    def _tell_news(self, line: str) -> None:
+        if news := server_news(line):
+            self._say(news)
 
 
 async def retire(left: ProcessId, port: int) -> None:
@@ -267,7 +280,16 @@ def server_news(line: str) -> str | None:
     return f"API server {match['server']} is down: {', '.join(detail for detail in details if detail)}"
 
 
-def _why(code: int) -> str:
+def _with_occupant(why: str) -> str:
+    """Who has the port that HAProxy did not get."""
+    taken = _IN_USE.search(why)
+    occupant = listener_on(int(taken[1])) if taken else None
+    return f"{why} ({occupant} listens there)" if occupant else why
+
+
+def _why(code: int | None) -> str:
+    if code is None:
+        return "how, nobody knows: an earlier kubegate had started it"
     if code > 128:
         code = 128 - code
     if code < 0:

@@ -8,24 +8,26 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kubegate.cluster.client import ApiClient
 from kubegate.cluster.context import Context
 from kubegate.cluster.kubeconfig import load
-from kubegate.cluster.login import log_in
 from kubegate.cluster.resolve import resolve
 from kubegate.errors import KubegateError
 from kubegate.model.address import Endpoint, is_address
 from kubegate.model.config import ClusterConfig
 from kubegate.model.facts import ServerFact, UpstreamFacts
 from kubegate.model.names import printable
+from kubegate.model.planner import verified_name
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.certificate import check_ca
 from kubegate.runtime import gather
+from kubegate.runtime.discovery import Discovery
 from kubegate.runtime.findings import Findings
 from kubegate.system.files import reason
 
 _MOST_CA_BYTES = 1 << 22
 _AT_ONCE = 20
+# kubeadm and most others put it into every API server's certificate.
+_COMMON_NAME = "kubernetes.default.svc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,14 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The addresses of a cluster's API servers, and what went wrong when they were asked for: then they are the last known."""
+    """The addresses of a cluster's API servers, and what went wrong when they were asked for: then they are the last known.
+
+    `name` is the DNS name by which they were last proven, empty where none was yet.
+    """
 
     addresses: tuple[Endpoint, ...]
     trouble: Problem | None = None
+    name: str = ""
 
 
 def read(cluster: ClusterConfig, where: str, environ: Mapping[str, str] = os.environ) -> Declared:
@@ -90,6 +96,7 @@ def _from_kubeconfig(cluster: ClusterConfig, where: str, environ: Mapping[str, s
         raise InvalidInput(problems)
     name = context.verified_name
     server = context.server.endpoint
+    # By which name the members are verified, its certificate has to say.
     each = cluster.upstream.discover and is_address(name)
     return Declared(gather.place(context, "server"), tls, "" if each else name, ca_pem, (server,), context)
 
@@ -104,21 +111,36 @@ def _context(cluster: ClusterConfig, where: str, environ: Mapping[str, str]) -> 
     return found
 
 
-async def members(cluster: ClusterConfig, declared: Declared, known: Members | None, environ: Mapping[str, str]) -> Members:
-    """The addresses now; where they cannot be found out, the last known ones. Raises InvalidInput if there are none."""
+async def members(declared: Declared, discovery: Discovery | None, known: Members | None) -> Members:
+    """The addresses at this moment; where they cannot be found out, the last known ones.
+
+    Raises InvalidInput if there are none. A cluster that cannot be asked for its members has at least the one that is declared.
+    """
+    name = known.name if known else ""
     try:
-        found = await _discovered(declared, environ) if cluster.upstream.discover else await _resolved(declared.servers)
+        if discovery is None:
+            return Members(await _resolved(declared.servers), name=name)
+        found = await discovery.ask(known.addresses if known else (), declared.name or name)
     except KubegateError as error:
         trouble = Problem(declared.where, "upstream.members", error.message, error.hint)
-        if known is None or not known.addresses:
-            raise InvalidInput([trouble]) from None
-        return Members(known.addresses, trouble)
-    if not found:
+    else:
+        if found:
+            return Members(found, name=name)
         trouble = Problem(
             declared.where, "upstream.members", "the cluster names no API server as ready", "look at its Service kubernetes"
         )
-        return Members(known.addresses if known else declared.servers, trouble)
-    return Members(found)
+    if known is not None and known.addresses:
+        return Members(known.addresses, trouble, name)
+    if discovery is None:
+        raise InvalidInput([trouble])
+    return await _declared_alone(declared, trouble)
+
+
+async def _declared_alone(declared: Declared, trouble: Problem) -> Members:
+    try:
+        return Members(await _resolved(declared.servers), trouble)
+    except KubegateError:
+        raise InvalidInput([trouble]) from None
 
 
 async def _resolved(servers: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
@@ -126,14 +148,6 @@ async def _resolved(servers: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     return tuple(
         dict.fromkeys(Endpoint(one, server.port) for server, addresses in zip(servers, found, strict=True) for one in addresses)
     )
-
-
-async def _discovered(declared: Declared, environ: Mapping[str, str]) -> tuple[Endpoint, ...]:
-    context = declared.context
-    assert context is not None, "only a kubeconfig's cluster is asked for its members"
-    login = await log_in(context, environ)
-    async with ApiClient(context, login, ca_pem=declared.ca_pem, timeout=5.0) as client:
-        return await client.api_servers()
 
 
 async def look(
@@ -144,7 +158,24 @@ async def look(
     needed = at_all or (declared.tls and declared.ca_pem is not None and is_address(name))
     servers: Sequence[ServerFact] = [ServerFact(at.host, at.port) for at in members.addresses]
     if needed:
-        servers = await asyncio.gather(*(_look(at, declared, limit) for at in members.addresses))
+        by = declared.name or (await _common_name(cluster, declared, members, limit) if cluster.upstream.discover else "")
+        servers = await asyncio.gather(*(_look(at, by, declared, limit) for at in members.addresses))
+    return _facts(cluster, declared, name, servers)
+
+
+async def _common_name(cluster: ClusterConfig, declared: Declared, members: Members, limit: asyncio.Semaphore) -> str:
+    """The name that tells API servers from others, where the kubeconfig has none: that of its server's own certificate.
+
+    An address would not do for the members, for a node proves its own address by a certificate of the same CA.
+    """
+    if members.name:
+        return members.name
+    at = declared.servers[0]
+    fact = await _look(at, "", declared, limit)
+    return verified_name(_facts(cluster, declared, at.host, [fact])) or ""
+
+
+def _facts(cluster: ClusterConfig, declared: Declared, name: str, servers: Sequence[ServerFact]) -> UpstreamFacts:
     return UpstreamFacts(
         context=cluster.name,
         where=declared.where,
@@ -156,9 +187,14 @@ async def look(
     )
 
 
-async def _look(at: Endpoint, declared: Declared, limit: asyncio.Semaphore) -> ServerFact:
+async def _look(at: Endpoint, name: str, declared: Declared, limit: asyncio.Semaphore) -> ServerFact:
+    """One server, verified by a name, or, where it is empty, by its own address."""
+    key = "serverName" if declared.context is None else "tls-server-name of the kubeconfig's cluster"
+    common = f"set {key} to a name that the certificates of all its API servers have, such as {_COMMON_NAME}"
+    renew = f"is it an API server of this cluster? then its certificate needs the name {name}, as those of the others have it"
+    misnamed = renew if name and not declared.name else common
     async with limit:
-        return await gather.look_at(at, declared.name or at.host, declared.ca_pem)
+        return await gather.look_at(at, name or at.host, declared.ca_pem, misnamed)
 
 
 def at_once() -> asyncio.Semaphore:

@@ -1,6 +1,8 @@
 """Processes known by pid and start time: a pid alone may belong to someone else by now."""
 
 import json
+import socket
+import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,6 +10,9 @@ from kubegate.system.files import write_atomically
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _GONE = ("Z", "X", "x")
+# struct ucred (unix(7)): pid, uid, gid.
+_CREDENTIALS = struct.Struct("3i")
+_CONNECT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,18 @@ class ProcessId:
     def of(cls, pid: int) -> "ProcessId":
         """The identity of a process that runs now. Raises OSError if there is none."""
         return cls(pid, _state(pid)[1], _BOOT.read_text().strip())
+
+    @classmethod
+    def listening_on(cls, path: Path) -> "ProcessId | None":
+        """Who listens on a unix socket, as the kernel has it; None if nobody does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(_CONNECT_SECONDS)
+            try:
+                asking.connect(str(path))
+                pid, _, _ = _CREDENTIALS.unpack(asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+                return cls.of(pid)
+            except OSError:
+                return None
 
     def alive(self) -> bool:
         """Whether this very process still runs."""

@@ -1,0 +1,66 @@
+"""What systemd is told of a gate (sd_notify(3)), and any other supervisor that sets `$NOTIFY_SOCKET`."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+
+from kubegate.system.notify import notify
+
+
+class Service:
+    """Says when it serves, reloads and stops, what its state is, and, where a watchdog asks for it, that it is alive."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._ready = False
+        self._said = ""
+
+    def ready(self, status: str) -> None:
+        """It serves."""
+        self._ready, self._said = True, status
+        self._tell("READY=1", f"STATUS={_line(status)}")
+
+    def status(self, status: str) -> None:
+        """What it does now, once it serves."""
+        if self._ready and status != self._said:
+            self._said = status
+            self._tell(f"STATUS={_line(status)}")
+
+    @contextlib.contextmanager
+    def reloading(self) -> Iterator[None]:
+        """It reads its file again inside the block, because it was asked to."""
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            yield
+        finally:
+            self._tell("READY=1")
+
+    def stopping(self) -> None:
+        """It ends."""
+        self._ready = False
+        self._tell("STOPPING=1")
+
+    async def keep_alive(self) -> None:
+        """Say that it is alive, twice in the time that the watchdog gives; returns if there is none."""
+        seconds = watchdog_seconds(self._environ)
+        while seconds is not None:
+            self._tell("WATCHDOG=1")
+            await asyncio.sleep(seconds / 2)
+
+    def _tell(self, *assignments: str) -> None:
+        notify("\n".join(assignments), self._environ)
+
+
+def watchdog_seconds(environ: Mapping[str, str]) -> float | None:
+    """Within which time the watchdog wants to hear from this process, None if there is none (sd_watchdog_enabled(3))."""
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    text = environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1e6 if text.isdigit() and int(text) > 0 else None
+
+
+def _line(text: str) -> str:
+    """One line, for the next one would be an assignment."""
+    return " ".join(text.split())
