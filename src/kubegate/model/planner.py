@@ -1,6 +1,7 @@
 """From a declaration and facts to a plan, or to every problem that stands in the way. Pure."""
 
 import re
+from collections import Counter
 from datetime import timedelta
 
 from kubegate.model.address import Endpoint, is_address
@@ -41,9 +42,10 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
     places = assign([cluster.name for cluster in config.clusters], running, config.data_plane.spare_clusters)
     stretch = _stretch(_checked(config, facts), running, config)
     usual = _usual(config, stretch)
+    declared = {cluster.name: cluster for cluster in config.clusters}
     backends = []
     for place in places:
-        cluster = config.cluster(place.cluster) if place.cluster else None
+        cluster = declared[place.cluster] if place.cluster else None
         if cluster is not None:
             backends.append(_backend(cluster, facts.clusters[cluster.name], place.backend, stretch))
         else:
@@ -56,7 +58,7 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
 def _usual(config: Config, stretch: int) -> Backend:
     """What a place that waits for a cluster looks like: as most clusters do, for then the next one fits."""
     likely = [_settings(cluster, stretch) for cluster in config.clusters if cluster.mode is Mode.TERMINATE]
-    balance, health, timeouts = max(likely, key=likely.count) if likely else _settings(ClusterConfig(), stretch)
+    [((balance, health, timeouts), _)] = Counter(likely or [_settings(ClusterConfig(), stretch)]).most_common(1)
     return Backend("", (), tls=True, verification=None, balance=balance, health=health, timeouts=timeouts)
 
 

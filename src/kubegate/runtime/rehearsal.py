@@ -69,14 +69,12 @@ async def _streams(gate: "Gate", wanted: Plan, *, reload: bool) -> tuple[int, in
         oldest = (await plane.workers.old())[:1] if reload else []
         too_many = sum(not worker.current for worker in workers) >= plane.bounds.old_workers
         for worker in workers:
-            sessions = await plane.workers.sessions(worker)
             usual = (plane.plan,) if plane.plan else ()
             known = usual if worker.current else plane.plans.of(worker.pid) or usual
-            narrowings = [narrowing(one, wanted) for one in known]
-            ending = sum(any(one.ends_session(s.backend, s.source) for one in narrowings) for s in sessions)
-            ended += ending
+            ending = {handle for one in known for handle in await plane.workers.ending(worker, narrowing(one, wanted))}
+            ended += len(ending)
             if too_many and worker in oldest:
-                at_bound += len(sessions) - ending
+                at_bound += sum(one.handle not in ending for one in await plane.workers.sessions(worker))
     except (OSError, TimeoutError):
         # It does not answer at this moment, and carries nothing that could be counted.
         return ended, at_bound
