@@ -71,6 +71,11 @@ class DataPlane:
         self._changing = asyncio.Lock()
         self._starts = 0
 
+    @property
+    def drawn(self) -> Shape | None:
+        """What runs, as it was rendered; None where `plan` is."""
+        return self._shape
+
     async def start(self, plan: Plan) -> None:
         """Start HAProxy with a plan. Raises Refused, FileTrouble or StartFailed; then nothing runs and nothing was switched."""
         before = self._store.running()

@@ -64,8 +64,9 @@ class _Known:
 class Inputs:
     """Remembers what it has seen, so that one change among a thousand clusters costs what one cluster costs."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, environ: Mapping[str, str] = os.environ, *, lasting: bool = True) -> None:
         self._environ = environ
+        self._lasting = lasting
         self._known: dict[str, _Known] = {}
         self._remembered: dict[str, Members] = {}
 
@@ -75,6 +76,12 @@ class Inputs:
             if backend.cluster is not None and backend.servers:
                 name = backend.verification.name if backend.verification else ""
                 self._remembered[backend.cluster] = Members(backend.servers, name=name)
+
+    def apart(self) -> "Inputs":
+        """Another one that knows the same, for a look at what may never run: it keeps nothing, and changes nothing here."""
+        other = Inputs(self._environ, lasting=False)
+        other._known, other._remembered = dict(self._known), self._remembered
+        return other
 
     async def gather(self, declaration: Declaration, *, fresh: bool = False) -> Gathered:
         """All facts of a declaration; `fresh` looks at every server again. Raises InvalidInput with every problem.
@@ -152,7 +159,7 @@ class Inputs:
             return None, []
         if cluster.certificate is not None:
             return load_declared(cluster, cluster.hosts)
-        own: Front = own_front(names or [f"{cluster.name}.invalid"], self._environ)
+        own: Front = own_front(names or [f"{cluster.name}.invalid"], self._environ, lasting=self._lasting)
         return own.certificate, [replace(warning, where=f"cluster {cluster.name}") for warning in own.warnings]
 
     async def _look(self, one: _Known, limit: asyncio.Semaphore, *, at_all: bool, fresh: bool) -> list[Problem]:

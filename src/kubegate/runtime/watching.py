@@ -10,8 +10,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from watchfiles import awatch
-
 # Where inotify cannot be had, and against events that got lost, the state of the files is compared this often.
 _LOOK_SECONDS = 20.0
 _COALESCE_MILLISECONDS = 50
@@ -46,6 +44,9 @@ class Files:
         await asyncio.gather(self._watch(), self._compare())
 
     async def _watch(self) -> None:
+        # Only who follows files waits for it to be loaded.
+        from watchfiles import awatch
+
         while True:
             self._again.clear()
             present = [folder for folder in self._folders if folder.is_dir()]
