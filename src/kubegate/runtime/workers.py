@@ -93,6 +93,12 @@ class Workers:
             return await ask(self._admin(), command.text, command.payload)
         return await ask(self._master, f"@!{worker.pid} {command.text}", command.payload)
 
+    async def _tell_all(self, texts: Iterable[str], worker: Worker | None) -> str:
+        """Several commands at once; none of them may have a semicolon in it."""
+        # The master takes the prefix for the one command behind it.
+        joint = "; " if worker is None else f"; @!{worker.pid} "
+        return await self.tell(Command(joint.join(texts)), worker)
+
     async def _rewrite(self, step: Rewrite, worker: Worker | None) -> None:
         answer = await self.tell(Command(f"prepare {step.kind} {step.file}"), worker)
         match = _VERSION.search(answer)
@@ -102,11 +108,11 @@ class Workers:
         for begin in range(0, len(step.lines), _LINES_AT_ONCE):
             part = step.lines[begin : begin + _LINES_AT_ONCE]
             if step.kind == "map":
-                commands = [Command(f"add map @{version} {step.file}", "".join(f"{line}\n" for line in part).encode())]
-            else:
-                # `add acl` takes no payload in 2.8; the lines are addresses, in which no semicolon can stand.
-                commands = [Command("; ".join(f"add acl @{version} {step.file} {line}" for line in part))]
-            await self.run(commands, worker)
+                added = Command(f"add map @{version} {step.file}", "".join(f"{line}\n" for line in part).encode())
+                await self.run([added], worker)
+            # `add acl` takes no payload in 2.8; the lines are addresses, in which no semicolon can stand.
+            elif answer := (await self._tell_all([f"add acl @{version} {step.file} {line}" for line in part], worker)).strip():
+                raise Failed(f"HAProxy did not take the ranges of {step.file}: {answer[:300]}")
         await self.run([Command(f"commit {step.kind} @{version} {step.file}")], worker)
 
     async def sessions(self, worker: Worker) -> list[Session]:
@@ -130,6 +136,5 @@ class Workers:
         """End sessions of a worker at once. Returns how many."""
         for begin in range(0, len(handles), _LINES_AT_ONCE):
             part = handles[begin : begin + _LINES_AT_ONCE]
-            text = "; ".join(f"shutdown session {handle}" for handle in part)
-            await ask(self._master, f"@!{worker.pid} {text}")
+            await self._tell_all([f"shutdown session {handle}" for handle in part], worker)
         return len(handles)
