@@ -30,7 +30,7 @@ async def open_gate(gate: "Gate") -> None:
     folder = gate.store.running()
     if folder is not None and (before := plan_file.load(folder)[0]) is not None:
         gate.inputs.remember(before)
-    reading = await gate.look(reading, fresh=True)
+    reading = await gate.look(reading, fresh=False)
     if left is not None:
         await _take_over(gate, left, reading)
         gate.leave = False

@@ -23,6 +23,19 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
+FileState = tuple[int, int, int]
+"""As long as this stays the same (inode, size, time of the last change in ns), reading a file gives the same; zeros for none."""
+
+
+def state_of(path: Path) -> FileState:
+    """The state of a file, through links; it never fails."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - thousands of them are looked at again and again
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 @contextlib.contextmanager
 def explained(doing: str, hint: str = "") -> Iterator[None]:
     """Turn an OSError into a FileTrouble that begins with `doing`, as in `FILE cannot be written`."""
