@@ -200,7 +200,7 @@ class DataPlane:
             return await self._reload(None, planned(None), ())
         wanted = planned(before)
         target = shape(wanted, self._sockets)
-        live = change(drawn, target)
+        live = change(drawn, target, self.retirement.leaving)
         if live is not None and live.is_empty and not force_reload:
             self.plan = wanted
             return Outcome(reloaded=False)
@@ -309,10 +309,7 @@ class DataPlane:
                 # In a worker of an earlier configuration some of it may be unknown; whatever is known there counts.
                 with contextlib.suppress(Failed):
                     await self.workers.run([step], worker)
-        if not what.ends:
-            return 0
-        sessions = await self.workers.sessions(worker)
-        return await self.workers.end(worker, [one for one in sessions if what.ends_session(one.backend, one.source)])
+        return await self.workers.end(worker, await self.workers.ending(worker, what))
 
     async def _make_room(self) -> tuple[str, ...]:
         """Before a reload: wait for one of too many old workers to end by itself, then end the oldest. Returns warnings."""
@@ -323,7 +320,7 @@ class DataPlane:
                 await asyncio.sleep(_CAP_POLL_SECONDS)
                 continue
             oldest = old[0]
-            count = await self.workers.end(oldest, await self.workers.sessions(oldest))
+            count = await self.workers.end(oldest, [one.handle for one in await self.workers.sessions(oldest)])
             warned.append(
                 f"{len(old)} workers of earlier configurations lived, which is the bound (maxOldWorkers); "
                 f"the oldest was ended, with {count} streams"

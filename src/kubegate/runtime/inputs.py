@@ -220,7 +220,7 @@ async def _look_at(one: _Known, limit: asyncio.Semaphore, *, at_all: bool) -> No
 
 
 def _interval(one: _Known, asked: int) -> float:
-    """How many seconds after a look at a cluster the next one comes, 0 if none does; `asked` is how many are asked so."""
+    """Seconds from a look at a cluster to the next one, 0 if there is none; `asked` is how many are asked for members."""
     if one.discovery is not None:
         return max(_DISCOVER_SECONDS, asked * _DISCOVER_SHARE_SECONDS)
     if one.upstream is None or (one.declared.tls and one.declared.ca_pem and verified_name(one.upstream) is None):

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from kubegate.model.plan import Plan
 from kubegate.render.haproxy import Shape
@@ -14,8 +15,19 @@ from kubegate.runtime.process import Say
 from kubegate.runtime.workers import Failed, Workers
 
 _ALIVE_SECONDS = 6.0
-_POLL_SECONDS = 0.1
+_ALIVE_AT_ONCE_SECONDS = 1.0
+_POLL_SECONDS = 0.05
+# Of more sections than this, all is asked for at once.
+_MOST_SECTIONS = 50
 _HEADER_FIELDS = ("bkname/svname", "used_cur")
+
+
+@dataclass(frozen=True, slots=True)
+class _Successors:
+    """Servers of a section, one of which is to be found alive before the old ones go, and until when that is waited for."""
+
+    names: tuple[str, ...]
+    deadline: float
 
 
 class Retirement:
@@ -25,56 +37,66 @@ class Retirement:
         self._workers = workers
         self._say = say
         self._leaving: dict[tuple[str, str], None] = {}
-        self._forgotten: list[Command] = []
+        self._awaited: dict[str, _Successors] = {}
 
     @property
-    def leaving(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of section and server name that still carry something."""
+    def leaving(self) -> Collection[tuple[str, str]]:
+        """Pairs of section and server name."""
         return tuple(self._leaving)
 
     async def find(self, plan: Plan, shape: Shape) -> None:
         """Those that an earlier kubegate let go, and CA bundles that nothing needs any more. Raises OSError or TimeoutError."""
         sections = {section for backend in plan.backends for section in sections_of(backend)}
-        for full in await self._used():
-            section, _, name = full.rpartition("/")
+        for section, name in await self._carried():
             if section in sections and name not in shape.servers.get(section, {}):
-                await self._workers.tell(Command(f"set server {full} state drain"))
+                await self._workers.tell(Command(f"set server {section}/{name} state drain"))
                 self._leaving[section, name] = None
         answer = await self._workers.tell(Command("show ssl ca-file"))
         known = (line.split(" ")[0] for line in answer.splitlines() if line.startswith("ca-"))
-        self._forgotten = [forgotten(file) for file in known if file not in shape.authorities]
+        for file in known:
+            if file not in shape.authorities:
+                await self._workers.tell(forgotten(file))
 
     def forget(self) -> None:
-        """A reload came: the new worker has none of them."""
+        """Another worker came: it has none of them."""
         self._leaving.clear()
-        self._forgotten.clear()
+        self._awaited.clear()
 
     async def add(self, change: Change) -> None:
-        """Let the servers go that a change retires; where others take their place, one of those must be found alive first."""
-        if not change.retired:
-            return
-        waiting = {section: names for section, names in change.arrived.items() if section in change.retired}
-        await self._until_alive(waiting)
-        for section, names in change.retired.items():
+        """Let the servers go that a change retires: at once where none takes their place or one of those is soon found alive."""
+        for section, names in change.arrived.items():
             for name in names:
-                await self._workers.run([Command(f"set server {section}/{name} state drain")])
-                self._leaving[section, name] = None
-        self._forgotten += change.forgotten
+                self._leaving.pop((section, name), None)
+        for section, names in change.retired.items():
+            self._leaving.update(dict.fromkeys((section, name) for name in names))
+            if section in change.arrived:
+                self._awaited[section] = _Successors(change.arrived[section], time.monotonic() + _ALIVE_SECONDS)
+            elif section in self._awaited and all((section, name) in self._leaving for name in self._awaited[section].names):
+                del self._awaited[section]
+            await self._drain(section)
+        deadline = time.monotonic() + _ALIVE_AT_ONCE_SECONDS
+        while any(section in self._awaited for section in change.retired) and time.monotonic() < deadline:
+            await self._look_for_successors()
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def collect(self) -> None:
         """Delete those that carry nothing any more."""
-        if not self._leaving and not self._forgotten:
-            return
-        used = await self._used()
-        # Servers of streams track those of their cluster, which cannot go before them.
-        for section, name in sorted(self._leaving, key=lambda one: not one[0].endswith(":stream")):
-            if used.get(f"{section}/{name}", 0) == 0:
-                await self._delete(section, name)
         if not self._leaving:
-            for command in self._forgotten:
-                # Another server may have come to need it.
-                await self._workers.tell(command)
-            self._forgotten.clear()
+            return
+        await self._look_for_successors()
+        carried = await self._carried({section for section, _ in self._leaving})
+        for section, name in tuple(self._leaving):
+            if (section, name) not in carried:
+                # HAProxy was started again meanwhile, without it.
+                del self._leaving[section, name]
+            elif section not in self._awaited and carried[section, name] == 0:
+                await self._delete(section, name)
+
+    async def _drain(self, section: str) -> None:
+        """Let the servers that leave a section take nothing new, unless those that take their place are waited for."""
+        if section not in self._awaited:
+            names = [name for one, name in self._leaving if one == section]
+            await self._workers.run(Command(f"set server {section}/{name} state drain") for name in names)
 
     async def _delete(self, section: str, name: str) -> None:
         with contextlib.suppress(Failed):
@@ -82,36 +104,39 @@ class Retirement:
             await self._workers.run([Command(f"del server {section}/{name}", answers="Server deleted")])
             del self._leaving[section, name]
 
-    async def _used(self) -> Mapping[str, int]:
-        """How many requests and streams each server carries."""
-        answer = await self._workers.tell(Command("show servers conn"))
-        lines = [line.removeprefix("# ").split() for line in answer.splitlines()]
-        if not lines:
-            return {}
-        name, count = (lines[0].index(column) for column in _HEADER_FIELDS)
-        return {line[name]: int(line[count]) for line in lines[1:] if len(line) > count and line[count].isdigit()}
+    async def _look_for_successors(self) -> None:
+        """Let old servers go from where one that takes their place is alive, or was waited for long enough."""
+        for section, successors in tuple(self._awaited.items()):
+            alive = await self._passed(section)
+            if alive.isdisjoint(successors.names):
+                if time.monotonic() < successors.deadline:
+                    continue
+                shown = ", ".join(server_address(name) for name in successors.names)
+                self._say(f"{section}: no health check of the new servers ({shown}) succeeded yet; the old ones go all the same")
+            del self._awaited[section]
+            await self._drain(section)
 
-    async def _until_alive(self, waiting: Mapping[str, tuple[str, ...]]) -> None:
-        deadline = time.monotonic() + _ALIVE_SECONDS
-        pending = {section: names for section, names in waiting.items() if not section.endswith(":stream")}
-        while pending and time.monotonic() < deadline:
-            passed = await self._passed()
-            pending = {s: names for s, names in pending.items() if not any(f"{s}/{name}" in passed for name in names)}
-            if pending:
-                await asyncio.sleep(_POLL_SECONDS)
-        for section, names in pending.items():
-            shown = ", ".join(server_address(name) for name in names)
-            self._say(f"{section}: the new servers ({shown}) have not answered a health check yet; the old ones go all the same")
+    async def _carried(self, sections: Collection[str] = ()) -> Mapping[tuple[str, str], int]:
+        """How many requests and streams each server carries, of some sections or, where none is named, of all."""
+        which = sections if 0 < len(sections) <= _MOST_SECTIONS else [""]
+        found: dict[tuple[str, str], int] = {}
+        at = 0, 0
+        for line in (await self._ask(f"show servers conn {section}" for section in which)).splitlines():
+            fields = line.removeprefix("# ").split()
+            if line.startswith("#"):
+                at = fields.index(_HEADER_FIELDS[0]), fields.index(_HEADER_FIELDS[1])
+            elif len(fields) > max(at):
+                section, _, name = fields[at[0]].partition("/")
+                found[section, name] = int(fields[at[1]])
+        return found
 
-    async def _passed(self) -> set[str]:
-        """Servers whose last health check succeeded."""
-        answer = await self._workers.tell(Command("show stat -1 4 -1"))
-        header, *rows = answer.removeprefix("# ").splitlines() or [""]
+    async def _passed(self, section: str) -> set[str]:
+        """The servers of a section whose last health check succeeded."""
+        header, *rows = (await self._ask([f"show stat {section} 4 -1"])).removeprefix("# ").splitlines() or [""]
         columns = header.split(",")
-        at = {name: columns.index(name) for name in ("pxname", "svname", "check_status")}
+        name, check = columns.index("svname"), columns.index("check_status")
         found = (row.split(",") for row in rows if row)
-        return {
-            f"{row[at['pxname']]}/{row[at['svname']]}"
-            for row in found
-            if row[at["check_status"]].removeprefix("* ").startswith("L7OK")
-        }
+        return {row[name] for row in found if row[check].removeprefix("* ").startswith("L7OK")}
+
+    async def _ask(self, questions: Iterable[str]) -> str:
+        return await self._workers.tell(Command("; ".join(questions)))

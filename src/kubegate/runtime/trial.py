@@ -73,8 +73,7 @@ async def compare(file: Path, environ: Mapping[str, str]) -> Comparison:
     ended = 0
     if ends.ends:
         for worker in await workers.all():
-            sessions = await workers.sessions(worker)
-            ended += sum(ends.ends_session(one.backend, one.source) for one in sessions)
+            ended += len(await workers.ending(worker, ends))
     return Comparison(differences(before, live), steps is None, ended)
 
 

@@ -1,19 +1,21 @@
 """HAProxy's workers: the one that takes new connections, and those of earlier configurations that live on with their streams."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubegate.errors import KubegateError
 from kubegate.render.haproxy.live import Command, Rewrite, Step
+from kubegate.render.haproxy.narrow import Narrowing
+from kubegate.render.haproxy.sources import read_sources
 from kubegate.runtime.control import ask
 
 _RELOAD_SECONDS = 60.0
 _LINES_AT_ONCE = 400
 _VERSION = re.compile(r"New version created: (\d+)")
 _SESSION = re.compile(
-    r"^(0x[0-9a-f]+): proto=(?!unix_stream src=unix:1 fe=GLOBAL)\S+ src=(\S*) fe=(\S+) be=(\S+) srv=(\S+)", re.MULTILINE
+    r"^(0x[0-9a-f]+): proto=(?!unix_stream src=unix:1 fe=GLOBAL)\S+ src=\S* fe=(\S+) be=(\S+) srv=(\S+)", re.MULTILINE
 )
 
 
@@ -36,10 +38,9 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A request or stream that is being carried: its handle, the client's address without port, frontend, backend, server."""
+    """A request or stream that is being carried."""
 
     handle: str
-    source: str
     frontend: str
     backend: str
     server: str
@@ -92,6 +93,12 @@ class Workers:
             return await ask(self._admin(), command.text, command.payload)
         return await ask(self._master, f"@!{worker.pid} {command.text}", command.payload)
 
+    async def _tell_all(self, texts: Iterable[str], worker: Worker | None) -> str:
+        """Several commands at once; none of them may have a semicolon in it."""
+        # The master takes the prefix for the one command behind it.
+        joint = "; " if worker is None else f"; @!{worker.pid} "
+        return await self.tell(Command(joint.join(texts)), worker)
+
     async def _rewrite(self, step: Rewrite, worker: Worker | None) -> None:
         answer = await self.tell(Command(f"prepare {step.kind} {step.file}"), worker)
         match = _VERSION.search(answer)
@@ -101,27 +108,33 @@ class Workers:
         for begin in range(0, len(step.lines), _LINES_AT_ONCE):
             part = step.lines[begin : begin + _LINES_AT_ONCE]
             if step.kind == "map":
-                commands = [Command(f"add map @{version} {step.file}", "".join(f"{line}\n" for line in part).encode())]
-            else:
-                # `add acl` takes no payload in 2.8; the lines are addresses, in which no semicolon can stand.
-                commands = [Command("; ".join(f"add acl @{version} {step.file} {line}" for line in part))]
-            await self.run(commands, worker)
+                added = Command(f"add map @{version} {step.file}", "".join(f"{line}\n" for line in part).encode())
+                await self.run([added], worker)
+            # `add acl` takes no payload in 2.8; the lines are addresses, in which no semicolon can stand.
+            elif answer := (await self._tell_all([f"add acl @{version} {step.file} {line}" for line in part], worker)).strip():
+                raise Failed(f"HAProxy did not take the ranges of {step.file}: {answer[:300]}")
         await self.run([Command(f"commit {step.kind} @{version} {step.file}")], worker)
 
     async def sessions(self, worker: Worker) -> list[Session]:
         """The requests and streams of a worker, those of its own sockets left out."""
         answer = await ask(self._master, f"@!{worker.pid} show sess", seconds=_RELOAD_SECONDS)
         return [
-            Session(handle, source.rpartition(":")[0].strip("[]"), front, back, server)
-            for handle, source, front, back, server in _SESSION.findall(answer)
+            Session(handle, front, back, server)
+            for handle, front, back, server in _SESSION.findall(answer)
             if front != "GLOBAL" and not front.startswith("MASTER")
         ]
 
-    async def end(self, worker: Worker, sessions: Iterable[Session]) -> int:
+    async def ending(self, worker: Worker, what: Narrowing) -> list[str]:
+        """The handles of the requests and streams of a worker that a narrowing ends."""
+        if not what.ends:
+            return []
+        answer = await ask(self._master, f"@!{worker.pid} show sess all", seconds=_RELOAD_SECONDS)
+        tables = [await self.tell(Command(f"show table {section}"), worker) for section in what.by_source]
+        return [handle for handle, section, source in read_sources(answer, tables) if what.ends_session(section, source)]
+
+    async def end(self, worker: Worker, handles: Sequence[str]) -> int:
         """End sessions of a worker at once. Returns how many."""
-        handles = [session.handle for session in sessions]
         for begin in range(0, len(handles), _LINES_AT_ONCE):
             part = handles[begin : begin + _LINES_AT_ONCE]
-            text = "; ".join(f"shutdown session {handle}" for handle in part)
-            await ask(self._master, f"@!{worker.pid} {text}")
+            await self._tell_all([f"shutdown session {handle}" for handle in part], worker)
         return len(handles)

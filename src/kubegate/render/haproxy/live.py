@@ -5,7 +5,7 @@ or after.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kubegate.render.haproxy.shape import Shape
@@ -40,11 +40,10 @@ Step = Command | Rewrite
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What to do, in this order: `additions`, `leads`, `removals`; `retired` are servers that drain until
-    their last stream has ended.
+    """What to do, in this order: `additions`, `leads`, `removals`.
 
-    `arrived` are servers that replace others: these drain only when one of those was found alive. `forgotten` are the files of
-    certificates and CAs that nothing needs any more once the servers are gone.
+    `retired` are servers, by section, that then drain and go with their last stream; where some have `arrived` in their
+    section, one of these has to be found alive before.
     """
 
     additions: tuple[Step, ...]
@@ -52,7 +51,6 @@ class Change:
     removals: tuple[Step, ...]
     retired: Mapping[str, tuple[str, ...]]
     arrived: Mapping[str, tuple[str, ...]]
-    forgotten: tuple[Command, ...]
 
     @property
     def is_empty(self) -> bool:
@@ -60,30 +58,33 @@ class Change:
         return not (self.additions or self.leads or self.removals or self.retired)
 
 
-def change(before: Shape, after: Shape) -> Change | None:
-    """What leads from one shape to the other, None if only a reload does."""
+def change(before: Shape, after: Shape, leaving: Collection[tuple[str, str]] = ()) -> Change | None:
+    """What leads from one shape to the other, None if only a reload does.
+
+    `leaving` are servers, as section and name, that an earlier change retired and that are still there.
+    """
     if before.static() != after.static():
         return None
     retired = {
-        backend: gone
-        for backend, servers in before.servers.items()
-        if (gone := _missing(servers, after.servers.get(backend, {})))
+        section: gone
+        for section, servers in before.servers.items()
+        if (gone := _missing(servers, after.servers.get(section, {})))
     }
     arrived = {
-        backend: new for backend, servers in after.servers.items() if (new := _missing(servers, before.servers.get(backend, {})))
+        section: new for section, servers in after.servers.items() if (new := _missing(servers, before.servers.get(section, {})))
     }
+    unneeded = _missing(before.authorities, after.authorities)
     return Change(
-        additions=(*_authorities(before, after), *_certificates(before, after), *_servers(after, arrived)),
+        additions=(*_authorities(before, after), *_certificates(before, after), *_servers(after, arrived, leaving)),
         leads=(*_listed(before, after), *_ranges(before, after), *_map_entries(before, after)),
-        removals=(*_map_removals(before, after), *_unlisted(before, after)),
+        removals=(*_map_removals(before, after), *_unlisted(before, after), *map(forgotten, unneeded)),
         retired=retired,
         arrived=arrived,
-        forgotten=tuple(forgotten(file) for file in _missing(before.authorities, after.authorities)),
     )
 
 
 def forgotten(file: str) -> Command:
-    """Let go of a CA bundle that no server needs."""
+    """Let go of a CA bundle. Servers that have read it keep what they have."""
     return Command(f"del ssl ca-file {file}", answers="deleted")
 
 
@@ -122,15 +123,16 @@ def _certificates(before: Shape, after: Shape) -> Iterator[Step]:
         yield Command(f"commit ssl cert {file}", answers="Success")
 
 
-def _servers(after: Shape, arrived: Mapping[str, tuple[str, ...]]) -> Iterator[Step]:
-    # Sections of streams track the servers of the others, which stand before them.
-    for backend, names in arrived.items():
+def _servers(after: Shape, arrived: Mapping[str, tuple[str, ...]], leaving: Collection[tuple[str, str]]) -> Iterator[Step]:
+    for section, names in arrived.items():
         for name in names:
-            server = after.servers[backend][name]
-            yield Command(f"add server {backend}/{name} {server.fixed} {server.checks}".rstrip(), answers="New server registered")
-            if server.checks:
-                yield Command(f"enable health {backend}/{name}")
-            yield Command(f"enable server {backend}/{name}")
+            if (section, name) in leaving:
+                yield Command(f"set server {section}/{name} state ready")
+                continue
+            server = after.servers[section][name]
+            yield Command(f"add server {section}/{name} {server.fixed} {server.checks}", answers="New server registered")
+            yield Command(f"enable health {section}/{name}")
+            yield Command(f"enable server {section}/{name}")
 
 
 def _listed(before: Shape, after: Shape) -> Iterator[Step]:

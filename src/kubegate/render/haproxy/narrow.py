@@ -23,15 +23,17 @@ class Narrowing:
     steps: tuple[Step, ...]
     ends: Mapping[str, _Networks]
 
-    def ends_session(self, section: str, source: str) -> bool:
-        """Whether a request or stream of a section, from this address, has to end."""
+    @property
+    def by_source(self) -> tuple[str, ...]:
+        """The sections of which some sessions end and others may go on."""
+        return tuple(section for section, allowed in self.ends.items() if allowed)
+
+    def ends_session(self, section: str, source: str | None) -> bool:
+        """Whether a request or stream of a section has to end. If nobody knows who has it, only where nobody may have one."""
         allowed = self.ends.get(section)
-        if allowed is None:
-            return False
-        try:
-            address = ipaddress.ip_address(source)
-        except ValueError:
-            return True
+        if not allowed or source is None:
+            return allowed == ()
+        address = ipaddress.ip_address(source)
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         return not any(address in network for network in allowed)

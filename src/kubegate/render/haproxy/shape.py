@@ -14,7 +14,7 @@ class Server:
     """A server line: `fixed` names address and TLS, `checks` is what servers of the file take from their section's defaults."""
 
     fixed: str
-    checks: str = ""
+    checks: str
 
 
 @dataclass(frozen=True, slots=True)
