@@ -73,7 +73,7 @@ def keystrokes(peer: Peer, number: int) -> float:
             client.wire.send(_KEYSTROKE)
             assert client.exactly(len(_ECHO)) == _ECHO
             took.append(time.perf_counter_ns() - began)
-    return statistics.median(took) / 1000
+    return float(statistics.median(took)) / 1000
 
 
 def events(peer: Peer, number: int) -> float:
@@ -85,7 +85,7 @@ def events(peer: Peer, number: int) -> float:
         for _ in range(number):
             event = client.chunk()
             took.append(time.monotonic_ns() - json.loads(event)["object"]["data"]["sent"])
-    return statistics.median(took) / 1000
+    return float(statistics.median(took)) / 1000
 
 
 def watches(peer: Peer, number: int) -> float:

@@ -12,8 +12,8 @@ from bench.machine import on_core
 from bench.peers import Peer
 from bench.upstream import LOOPBACK, POD, Bench, Fixed
 
-# What kubectl sends with each request. h2load never compresses `authorization`, which clients in Go do, so the length of a service
-# account's token is in a header of another name.
+# What kubectl sends with each request. h2load never compresses `authorization`, which clients in Go do, so the length of a
+# service account's token is in a header of another name.
 HEADERS = {
     "user-agent": "kubectl/v1.37.2 (linux/amd64) kubernetes/8e4f1f1",
     "accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
@@ -48,7 +48,7 @@ class Cost:
 
 
 class Steady:
-    """Small requests without end over 32 kept connections (or 4 with 8 streams each), asleep but for the windows that are measured.
+    """Small requests without end over 32 kept connections (or 4 with 8 streams each), asleep but for the measured windows.
 
     Windows are so short, and take turns so quickly, that a slow moment of the machine meets every gate alike.
     """

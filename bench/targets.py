@@ -47,7 +47,7 @@ def verdicts(results: Mapping[str, Result]) -> Iterator[Verdict]:
         figures = results[workload].figures if workload in results else {}
         if gate in figures and beside in figures:
             found = times(figures[gate], figures[beside])
-            yield Verdict(what, most, found.median, found.spread, "×")
+            yield Verdict(what, most, found.median, found.spread, "x")
     for what, workload, most in _MEMORY:
         if workload in results and GATE in results[workload].figures:
             figure = results[workload].figures[GATE]

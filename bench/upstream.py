@@ -75,7 +75,7 @@ def fixed(bench: Bench) -> Iterator[Fixed]:
         "POD": json.dumps(_pod(0)),
     }
     config = bench.fill("upstream-nginx.conf", **words)
-    command = [*on_core(bench.cores.upstream), "nginx", "-p", bench.folder, "-c", config]
+    command: list[str | Path] = [*on_core(bench.cores.upstream), "nginx", "-p", bench.folder, "-c", config]
     with running(command, lambda: answers(upstream.port)):
         yield upstream
 
@@ -85,7 +85,15 @@ def streams(bench: Bench) -> Iterator[int]:
     """Run the server of watches and tunnels; gives its port."""
     port = free_port(LOOPBACK)
     pem = bench.folder / "api.pem"
-    command = [*on_core(bench.cores.upstream), sys.executable, "-m", "uvicorn", "bench.streams:app", "--port", str(port)]
+    command: list[str | Path] = [
+        *on_core(bench.cores.upstream),
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "bench.streams:app",
+        "--port",
+        str(port),
+    ]
     command += ["--ssl-keyfile", str(pem), "--ssl-certfile", str(pem), "--log-level", "error", "--timeout-keep-alive", "3600"]
     with running(command, lambda: answers(port), PYTHONPATH=str(FILES.parent.parent)):
         yield port
@@ -95,7 +103,7 @@ def answers(port: int, *, tls: bool = True) -> bool:
     """Whether an HTTP server answers on a port of loopback; nobody is verified here."""
     context = ssl._create_unverified_context()  # noqa: S323
     try:
-        with urllib.request.urlopen(
+        with urllib.request.urlopen(  # noqa: S310
             f"http{'s' if tls else ''}://{LOOPBACK}:{port}/version", timeout=2, context=context
         ) as answer:
             return bool(answer.status == 200)

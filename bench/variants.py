@@ -1,4 +1,4 @@
-"""What parts of kubegate's configuration cost: the one that really ran, with a rule written more often, or something in it changed.
+"""What parts of kubegate's configuration cost: the one that really ran, with a rule written more often, or a change in it.
 
 A rule that refuses nothing and removes nothing new may be written twenty times more and changes no request, so that its cost is
 told from noise that is larger than it.
@@ -64,7 +64,7 @@ class Configuration:
             text = re.sub(r"^  stats socket .*\n", "", text, flags=re.MULTILINE)
             file = self.folder / f"{port}.cfg"
             file.write_text(text)
-            command = [*on_core(bench.cores.gate), self.haproxy, "-db", "-C", self.folder, "-f", file.name]
+            command: list[str | Path] = [*on_core(bench.cores.gate), self.haproxy, "-db", "-C", self.folder, "-f", file.name]
             with running(command, lambda: answers(port)) as process:
                 yield Peer(name, port, process.pid)
 

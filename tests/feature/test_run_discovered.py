@@ -276,6 +276,7 @@ def test_what_cannot_be_found_out_at_the_start_keeps_no_gate_from_starting(
     with run(document, person) as gate:
         for how, member in members.items():
             assert SAYS[how] in warned(gate, how)
+            gate.wait_for(f"warning: cluster {how}: ")
             # Nobody knows yet by which name the one that is gone can be verified.
             assert addresses(gate, how) == (set() if how == "gone" else at(member))
             assert gate.ask("/first", f"{how}.test").status == (503 if how == "gone" else 200)
@@ -354,13 +355,44 @@ def test_a_node_that_is_named_as_a_member_gets_nothing(person: Home, member: Mem
             )
             dead = [one for one in gate.status().warnings if one.code == "upstream.dead"]
             assert [f"is for node-1, 127.0.0.1; not for {API_NAME}" in one.message for one in dead] == [True]
-            assert "set tls-server-name" in dead[0].hint or dead[0].hint
+            assert dead[0].hint.startswith(f"is it an API server of this cluster? then its certificate needs the name {API_NAME}")
             for number in range(6):
                 assert gate.ask(f"/asked/{number}").json["server"] == member.port
             member.close()
             eventually(lambda: warned(gate, "one"), "nobody tells")
             assert gate.ask("/asked").status == 503
         assert kubelet.requests == kubelet.health_checks == []
+
+
+def test_certificates_without_their_own_address_need_a_name_in_the_kubeconfig(person: Home) -> None:
+    leaf = forge("kube-apiserver", cluster_authority(), names=[API_NAME])
+    with Member(leaf=leaf) as member, Member(leaf=leaf) as other:
+        member.members = other.members = [member, other]
+        declared = discovered(person.path, "one", member)
+        with run(gate_file(person.path, declared), person) as gate:
+            said = warned(gate, "one")
+            assert f"the certificate of {member.endpoint} is for {API_NAME}; not for 127.0.0.1" in said
+            [hint] = {one.hint for one in gate.status().warnings if one.code == "upstream.members"}
+            assert "set tls-server-name to one of them" in hint
+            assert gate.ask("/none").status == 503
+            server, named = f"https://127.0.0.1:{member.port}", {"tls-server-name": API_NAME}
+            kubeconfig(person.path / "one.yaml", server, cluster=named, user={"token": TOKEN})
+            eventually(lambda: addresses(gate) == at(member, other), "both are known")
+            gate.until_up("one", 2)
+            assert not warned(gate, "one")
+
+
+def test_a_member_without_the_name_of_the_kubeconfig_says_what_to_do(person: Home, member: Member) -> None:
+    """Where the kubeconfig names a name, that one counts for all."""
+    with Member(leaf=forge("kube-apiserver", cluster_authority(), names=["127.0.0.1", "elsewhere"])) as other:
+        member.members = [member, other]
+        declared = discovered(person.path, "one", member)
+        server, named = f"https://127.0.0.1:{member.port}", {"tls-server-name": API_NAME}
+        kubeconfig(person.path / "one.yaml", server, cluster=named, user={"token": TOKEN})
+        with run(gate_file(person.path, declared), person) as gate:
+            [dead] = [one for one in gate.status().warnings if one.code == "upstream.dead"]
+            assert f"the certificate of {other.endpoint} is for elsewhere, 127.0.0.1; not for {API_NAME}" in dead.message
+            assert dead.hint.startswith("set tls-server-name of the kubeconfig's cluster to a name that the certificates of all")
 
 
 def test_members_of_another_cluster_get_nothing(person: Home, member: Member) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -57,14 +56,18 @@ def answered(connection: Client | Client2, host: str, upstreams: list[Upstream])
 
 def test_open_connections_follow_a_name_to_another_cluster(place: Home, upstreams: list[Upstream]) -> None:
     document = gate_file(place.path, *two_clusters(place, upstreams))
-    with run(document, place) as gate, gate.dial("shared.test") as h1, gate.dial2("shared.test") as h2:
-        with gate.dial2("one.test") as other:
-            assert [answered(one, "shared.test", upstreams) for one in (h1, h2, other)] == ["one", "one", "one"]
-            gate.edit(move)
-            assert gate.status().reloads == 0
-            assert [answered(one, "shared.test", upstreams) for one in (h1, h2)] == ["two", "two"]
-            assert answered(other, "shared.test", upstreams) == "421"
-            assert answered(other, "one.test", upstreams) == "one"
+    with (
+        run(document, place) as gate,
+        gate.dial("shared.test") as h1,
+        gate.dial2("shared.test") as h2,
+        gate.dial2("one.test") as other,
+    ):
+        assert [answered(one, "shared.test", upstreams) for one in (h1, h2, other)] == ["one", "one", "one"]
+        gate.edit(move)
+        assert gate.status().reloads == 0
+        assert [answered(one, "shared.test", upstreams) for one in (h1, h2)] == ["two", "two"]
+        assert answered(other, "shared.test", upstreams) == "421"
+        assert answered(other, "one.test", upstreams) == "one"
 
 
 def test_open_connections_follow_the_default_cluster(place: Home, upstreams: list[Upstream]) -> None:
@@ -107,15 +110,21 @@ def held(gate: Running, upstream: Upstream, name: str) -> Client2:
     return begun
 
 
-def reloaded(**health: Any) -> Any:
-    """An edit that only a reload does."""
-    return lambda document: [one.update(health={"interval": "300ms"} | health) for one in document["clusters"]]
+def reload_for(document: Document) -> None:
+    """Change what only a reload changes."""
+    for one in document["clusters"]:
+        one["health"] = {"interval": "300ms", "rise": 3}
 
 
 def test_a_connection_of_an_earlier_worker_follows_a_name_too(place: Home, upstreams: list[Upstream]) -> None:
     document = gate_file(place.path, *two_clusters(place, upstreams))
     with run(document, place) as gate, held(gate, upstreams[0], "shared.test") as connection:
-        gate.edit(lambda document: [move(document), reloaded(rise=3)(document)])
+
+        def change(document: Document) -> None:
+            move(document)
+            reload_for(document)
+
+        gate.edit(change)
         assert gate.status().reloads == 1
         assert [worker.carried for worker in gate.status().old_workers] == [1]
         assert answered(connection, "shared.test", upstreams) == "two"
@@ -130,7 +139,7 @@ def test_a_connection_of_an_earlier_worker_follows_the_default_cluster_too(place
 
         def change(document: Document) -> None:
             document["listeners"][0]["defaultCluster"] = "two"
-            reloaded(rise=3)(document)
+            reload_for(document)
 
         gate.edit(change)
         assert gate.status().reloads == 1

@@ -19,6 +19,10 @@ class Untrusted(ClusterError):
     """Something answers with TLS, but it does not prove that it is the API server. Nothing was sent to it."""
 
 
+class Misnamed(Untrusted):
+    """Its certificate is of the right CA and for others."""
+
+
 class Refused(ClusterError):
     """The API server answered, and said no. `status` is its HTTP status code, `reason` its Status reason or empty."""
 

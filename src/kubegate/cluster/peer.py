@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from kubegate.cluster.errors import Untrusted
+from kubegate.cluster.errors import Misnamed, Untrusted
 from kubegate.cluster.tls import inquiring_context
 from kubegate.model.facts import PeerCertificate
 from kubegate.model.names import printable
@@ -86,10 +86,10 @@ async def handshake(host: str, port: int, context: ssl.SSLContext, server_name: 
     return read_leaf(shown) if shown else None
 
 
-def wrong_name(leaf: Leaf, target: str, name: str) -> Untrusted:
+def wrong_name(leaf: Leaf, target: str, name: str) -> Misnamed:
     """The certificate is for others."""
     carried = ", ".join(leaf.names) or "no name at all (clients do not look at its common name)"
-    return Untrusted(
+    return Misnamed(
         f"the certificate of {target} is for {carried}; not for {name}",
         "reach it by one of its names, or set tls-server-name to one of them",
     )

@@ -1,13 +1,17 @@
 """Addresses and names as people type them: `ADDR:PORT` with IPv6 in brackets, DNS names compared without case and dot."""
 
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _PORT = re.compile(r"[0-9]{1,5}")
+# The same few addresses and names are looked at again and again.
+_REMEMBERED = 8192
 
 
+@functools.lru_cache(_REMEMBERED)
 def is_address(text: str) -> bool:
     """Whether `text` is an IPv4 or IPv6 address (without brackets, port or zone)."""
     try:

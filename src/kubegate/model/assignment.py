@@ -30,7 +30,8 @@ class Place:
 def assign(clusters: Sequence[str], running: Plan | None, spare: int) -> list[Place]:
     """A place for each cluster, in the order of the running plan's, or afresh if these do not suffice."""
     if running is not None:
-        held = {backend.cluster for backend in running.backends if backend.cluster in clusters}
+        declared = frozenset(clusters)
+        held = {backend.cluster for backend in running.backends if backend.cluster in declared}
         new = [name for name in clusters if name not in held]
         free = [backend.name for backend in running.backends if backend.cluster is None]
         # A place that was left keeps the settings of who left it; those that were always free come first.

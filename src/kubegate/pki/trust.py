@@ -1,6 +1,7 @@
 """What clients of the gate have to trust, so that they accept the certificate that it shows."""
 
 import contextlib
+import functools
 import ipaddress
 from collections.abc import Sequence
 from datetime import datetime
@@ -40,12 +41,22 @@ def is_publicly_trusted(chain: Sequence[Certificate], now: datetime, system: Pat
     if not leaf.names:
         return False
     try:
-        store = Store(_readable(system.read_bytes()))
-        verifier = PolicyBuilder().store(store).time(now).build_server_verifier(_subject(leaf))
+        verifier = PolicyBuilder().store(_system_store(system)).time(now).build_server_verifier(_subject(leaf))
         verifier.verify(leaf.parsed, [one.parsed for one in chain[1:]])
     except (OSError, VerificationError, *UNPARSABLE):
         return False
     return True
+
+
+def _system_store(path: Path) -> Store:
+    state = path.stat()
+    return _store(path, state.st_ino, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _store(path: Path, _inode: int, _changed: int) -> Store:
+    """The CAs in a file, read once for each of its states: they are hundreds, and certificates may be a thousand."""
+    return Store(_readable(path.read_bytes()))
 
 
 def _readable(bundle: bytes) -> list[x509.Certificate]:

@@ -19,7 +19,6 @@ from kubegate.runtime.access import answer, client_access
 from kubegate.runtime.dataplane import DataPlane
 from kubegate.runtime.declare import Flags
 from kubegate.runtime.findings import with_remedy
-from kubegate.runtime.following import Following, every
 from kubegate.runtime.front import Front
 from kubegate.runtime.news import News
 from kubegate.runtime.prepare import Prepared, followed, plan_again, prepare
@@ -87,6 +86,9 @@ class Exposure:
 
     async def _follow(self) -> None:
         """Keep to what the files say, and to the addresses to which the API server's name leads."""
+        # It takes a while to load, and nothing waits for it here.
+        from kubegate.runtime.following import Following, every
+
         following = Following(self._change)
         following.files.follow(followed(self._prepared))
 

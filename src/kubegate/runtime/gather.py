@@ -6,7 +6,7 @@ import os
 import resource
 from collections.abc import Mapping
 
-from kubegate.cluster.errors import ClusterError, Untrusted
+from kubegate.cluster.errors import ClusterError, Misnamed, Untrusted
 from kubegate.cluster.kubeconfig import Context
 from kubegate.cluster.probe import probe
 from kubegate.cluster.resolve import resolve
@@ -107,8 +107,11 @@ async def upstream_facts(cluster: ClusterConfig, context: Context, environ: Mapp
     )
 
 
-async def look_at(at: Endpoint, name: str, ca_pem: bytes | None) -> ServerFact:
-    """One API server as it answers, verified by this CA bundle and name; without a bundle, whether anything listens there."""
+async def look_at(at: Endpoint, name: str, ca_pem: bytes | None, misnamed: str = "") -> ServerFact:
+    """One API server as it answers, verified by this CA bundle and name; without a bundle, whether anything listens there.
+
+    `misnamed` is what to do where its certificate has other names.
+    """
     try:
         if ca_pem is None:
             await _dial(at)
@@ -116,7 +119,8 @@ async def look_at(at: Endpoint, name: str, ca_pem: bytes | None) -> ServerFact:
         found = await probe(at.host, at.port, name, ca_pem, send_sni=not is_address(name))
     except ClusterError as error:
         mistrusted = isinstance(error, Untrusted)
-        return ServerFact(at.host, at.port, trouble=error.message, remedy=error.hint, mistrusted=mistrusted)
+        remedy = misnamed if misnamed and isinstance(error, Misnamed) else error.hint
+        return ServerFact(at.host, at.port, trouble=error.message, remedy=remedy, mistrusted=mistrusted)
     except TimeoutError:
         return ServerFact(at.host, at.port, trouble=f"{at} did not answer in time")
     except OSError as error:
@@ -223,7 +227,7 @@ def dead_servers(upstream: UpstreamFacts) -> list[Problem]:
             upstream.where,
             "upstream.dead",
             f"{server.trouble}; the others carry the traffic",
-            "the gate takes it in as soon as it proves itself",
+            server.remedy if server.mistrusted else "the gate takes it in as soon as it proves itself",
         )
         for server in upstream.servers
         if server.trouble

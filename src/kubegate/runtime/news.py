@@ -10,6 +10,7 @@ class News:
 
     def __init__(self, say: Say) -> None:
         self._say = say
+        self._warned: frozenset[Problem] = frozenset()
 
     def say(self, sentence: str) -> None:
         """One sentence."""
@@ -28,6 +29,14 @@ class News:
             where = f"{problem.where}: " if problem.where else ""
             hint = f" ({problem.hint})" if problem.hint else ""
             self._say(f"  {where}{problem.message}{hint}")
+
+    def warned(self, warnings: tuple[Problem, ...]) -> None:
+        """What is not as it should be; what was said already is said again only once it had been over."""
+        for problem in dict.fromkeys(warnings):
+            if problem not in self._warned:
+                where = f"{problem.where}: " if problem.where else ""
+                self._say(f"warning: {where}{problem.message}")
+        self._warned = frozenset(warnings)
 
     def changed(self, outcome: Outcome, generation: int) -> None:
         """A change that was taken."""

@@ -26,6 +26,8 @@ from kubegate.system.files import reason
 
 _MOST_CA_BYTES = 1 << 22
 _AT_ONCE = 20
+# kubeadm and most others put it into every API server's certificate.
+_COMMON_NAME = "kubernetes.default.svc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ async def look(
     servers: Sequence[ServerFact] = [ServerFact(at.host, at.port) for at in members.addresses]
     if needed:
         by = declared.name or (await _common_name(cluster, declared, members, limit) if cluster.upstream.discover else "")
-        servers = await asyncio.gather(*(_look(at, by or at.host, declared, limit) for at in members.addresses))
+        servers = await asyncio.gather(*(_look(at, by, declared, limit) for at in members.addresses))
     return _facts(cluster, declared, name, servers)
 
 
@@ -169,7 +171,7 @@ async def _common_name(cluster: ClusterConfig, declared: Declared, members: Memb
     if members.name:
         return members.name
     at = declared.servers[0]
-    fact = await _look(at, at.host, declared, limit)
+    fact = await _look(at, "", declared, limit)
     return verified_name(_facts(cluster, declared, at.host, [fact])) or ""
 
 
@@ -186,8 +188,13 @@ def _facts(cluster: ClusterConfig, declared: Declared, name: str, servers: Seque
 
 
 async def _look(at: Endpoint, name: str, declared: Declared, limit: asyncio.Semaphore) -> ServerFact:
+    """One server, verified by a name, or, where it is empty, by its own address."""
+    key = "serverName" if declared.context is None else "tls-server-name of the kubeconfig's cluster"
+    common = f"set {key} to a name that the certificates of all its API servers have, such as {_COMMON_NAME}"
+    renew = f"is it an API server of this cluster? then its certificate needs the name {name}, as those of the others have it"
+    misnamed = renew if name and not declared.name else common
     async with limit:
-        return await gather.look_at(at, name, declared.ca_pem)
+        return await gather.look_at(at, name or at.host, declared.ca_pem, misnamed)
 
 
 def at_once() -> asyncio.Semaphore:

@@ -1,19 +1,21 @@
 """HAProxy's workers: the one that takes new connections, and those of earlier configurations that live on with their streams."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubegate.errors import KubegateError
 from kubegate.render.haproxy.live import Command, Rewrite, Step
+from kubegate.render.haproxy.narrow import Narrowing
+from kubegate.render.haproxy.sources import read_sources
 from kubegate.runtime.control import ask
 
 _RELOAD_SECONDS = 60.0
 _LINES_AT_ONCE = 400
 _VERSION = re.compile(r"New version created: (\d+)")
 _SESSION = re.compile(
-    r"^(0x[0-9a-f]+): proto=(?!unix_stream src=unix:1 fe=GLOBAL)\S+ src=(\S*) fe=(\S+) be=(\S+) srv=(\S+)", re.MULTILINE
+    r"^(0x[0-9a-f]+): proto=(?!unix_stream src=unix:1 fe=GLOBAL)\S+ src=\S* fe=(\S+) be=(\S+) srv=(\S+)", re.MULTILINE
 )
 
 
@@ -36,10 +38,9 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A request or stream that is being carried: its handle, the client's address without port, frontend, backend, server."""
+    """A request or stream that is being carried."""
 
     handle: str
-    source: str
     frontend: str
     backend: str
     server: str
@@ -118,14 +119,21 @@ class Workers:
         """The requests and streams of a worker, those of its own sockets left out."""
         answer = await ask(self._master, f"@!{worker.pid} show sess", seconds=_RELOAD_SECONDS)
         return [
-            Session(handle, source.rpartition(":")[0].strip("[]"), front, back, server)
-            for handle, source, front, back, server in _SESSION.findall(answer)
+            Session(handle, front, back, server)
+            for handle, front, back, server in _SESSION.findall(answer)
             if front != "GLOBAL" and not front.startswith("MASTER")
         ]
 
-    async def end(self, worker: Worker, sessions: Iterable[Session]) -> int:
+    async def ending(self, worker: Worker, what: Narrowing) -> list[str]:
+        """The handles of the requests and streams of a worker that a narrowing ends."""
+        if not what.ends:
+            return []
+        answer = await ask(self._master, f"@!{worker.pid} show sess all", seconds=_RELOAD_SECONDS)
+        tables = [await self.tell(Command(f"show table {section}"), worker) for section in what.by_source]
+        return [handle for handle, section, source in read_sources(answer, tables) if what.ends_session(section, source)]
+
+    async def end(self, worker: Worker, handles: Sequence[str]) -> int:
         """End sessions of a worker at once. Returns how many."""
-        handles = [session.handle for session in sessions]
         for begin in range(0, len(handles), _LINES_AT_ONCE):
             part = handles[begin : begin + _LINES_AT_ONCE]
             await self._tell_all([f"shutdown session {handle}" for handle in part], worker)

@@ -114,7 +114,7 @@ def test_what_is_no_port(port: object) -> None:
         "ff02::1",
         "",
         "unix@/run/docker.sock",
-        "١٠.0.0.1",
+        "\u0661\u0660.0.0.1",
         10,
         None,
         ["10.0.0.1"],

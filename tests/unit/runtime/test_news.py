@@ -2,7 +2,9 @@
 
 import pytest
 
+from kubegate.model.problem import Problem
 from kubegate.runtime.generation import alerts
+from kubegate.runtime.news import News
 from kubegate.runtime.process import server_news
 
 ELSE = "check duration: 0ms. 0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue."
@@ -38,3 +40,12 @@ def test_alerts_are_told_as_one_line() -> None:
     assert alerts(said) == "config : a : b; c"
     assert alerts(" nothing of the kind \n") == "nothing of the kind"
     assert alerts("") == "it gave no reason"
+
+
+def test_a_warning_is_said_once_and_again_when_it_is_back() -> None:
+    said: list[str] = []
+    news = News(said.append)
+    one, two = Problem("cluster a", "x", "is wrong", "mend it"), Problem("", "y", "is old")
+    for warnings in ((one,), (one, two, two), (two,), (one, two)):
+        news.warned(warnings)
+    assert said == ["warning: cluster a: is wrong", "warning: is old", "warning: cluster a: is wrong"]

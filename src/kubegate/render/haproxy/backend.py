@@ -7,7 +7,7 @@ import hashlib
 
 from kubegate.model.address import Endpoint
 from kubegate.model.plan import Backend, Timeouts
-from kubegate.render.haproxy import limits
+from kubegate.render.haproxy import limits, sources
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.shape import Server
 from kubegate.render.haproxy.text import milliseconds, word
@@ -90,6 +90,7 @@ def _stream(backend: Backend, draft: Draft) -> None:
         f"timeout server {milliseconds(backend.timeouts.stream)}",
         *_timeouts(backend),
         *limits.rules(backend, draft),
+        *sources.lines(http=True),
     ]
     draft.section(f"backend {section}", lines, backend=section)
     for at in backend.servers:
@@ -108,6 +109,7 @@ def _passed_through(backend: Backend, draft: Draft) -> None:
         *_timeouts(backend),
         "timeout server-fin 1h",
         *limits.connection_rules(backend, draft),
+        *sources.lines(http=False),
     ]
     draft.section(f"backend {backend.name}", lines, backend=backend.name)
     for at in backend.servers:

@@ -11,6 +11,7 @@ from kubegate.model.plan import Backend, Frontend, Plan
 from kubegate.render.haproxy.backend import names
 from kubegate.render.haproxy.limits import ranges_file
 from kubegate.render.haproxy.live import Command, Rewrite, Step
+from kubegate.render.haproxy.ranges import written
 from kubegate.render.haproxy.routes import NOT_OPENED, lookups
 
 _Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -23,15 +24,17 @@ class Narrowing:
     steps: tuple[Step, ...]
     ends: Mapping[str, _Networks]
 
-    def ends_session(self, section: str, source: str) -> bool:
-        """Whether a request or stream of a section, from this address, has to end."""
+    @property
+    def by_source(self) -> tuple[str, ...]:
+        """The sections of which some sessions end and others may go on."""
+        return tuple(section for section, allowed in self.ends.items() if allowed)
+
+    def ends_session(self, section: str, source: str | None) -> bool:
+        """Whether a request or stream of a section has to end. If nobody knows who has it, only where nobody may have one."""
         allowed = self.ends.get(section)
-        if allowed is None:
-            return False
-        try:
-            address = ipaddress.ip_address(source)
-        except ValueError:
-            return True
+        if not allowed or source is None:
+            return allowed == ()
+        address = ipaddress.ip_address(source)
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         return not any(address in network for network in allowed)
@@ -49,8 +52,7 @@ def narrowing(before: Plan, after: Plan) -> Narrowing:
         allowed = _allowed(heir, backend)
         if allowed == backend.allow:
             continue
-        ranges = ("0.0.0.0/0", "::/0") if allowed is None else allowed
-        steps.append(Rewrite("acl", ranges_file(backend.name), ranges))
+        steps.append(Rewrite("acl", ranges_file(backend.name), written(allowed)))
         if allowed is not None:
             networks = tuple(ipaddress.ip_network(one) for one in allowed)
             ends.update(dict.fromkeys(names(backend), networks))
