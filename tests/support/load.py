@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.rawh2 import Client as Client2
-from tests.support.rawhttp import Client, NoAnswer, request
+from tests.support.rawhttp import Answer, Client, NoAnswer, request
 from tests.support.run import Running
 from tests.support.upstream import eventually
 
@@ -66,21 +66,22 @@ class Load:
     def _once(self, client: Client | Client2) -> bool:
         """One request; whether the connection can be used again."""
         method, target, headers = self._ask(next(self._numbers))
-        status, trouble = 0, ""
         try:
-            status = self._answer(client, method, target, headers)
+            answer = self._answer(client, method, target, headers)
         except (NoAnswer, OSError) as error:
-            trouble = f"{type(client).__module__}: {error!r}"
-        self.asked.append(Asked(method, target, status, trouble))
-        return 0 < status < 500
+            self.asked.append(Asked(method, target, 0, f"{type(client).__module__}: {error!r}"))
+            return False
+        self.asked.append(Asked(method, target, answer.status))
+        told_to_go = client.told_to_go if isinstance(client, Client2) else answer.header("connection") == "close"
+        return answer.status < 500 and not told_to_go
 
-    def _answer(self, client: Client | Client2, method: str, target: str, headers: Sequence[tuple[str, str]]) -> int:
+    def _answer(self, client: Client | Client2, method: str, target: str, headers: Sequence[tuple[str, str]]) -> Answer:
         body = b"{}" if method == "POST" else None
         if isinstance(client, Client2):
             fields = [(name.lower(), value) for name, value in headers]
-            return client.ask(method, target, *fields, body=body or b"", host=self._name).status
+            return client.ask(method, target, *fields, body=body or b"", host=self._name)
         lines = [f"{name}: {value}" for name, value in headers]
-        return client.ask(request(method, target, *lines, host=self._name, body=body)).status
+        return client.ask(request(method, target, *lines, host=self._name, body=body))
 
     def __enter__(self) -> Self:
         for thread in self._threads:
