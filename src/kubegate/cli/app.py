@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, run, schema, trial, version
+from kubegate.cli import expose, run, schema, status, trial, version
 
 
 def examples(*commands: str) -> str:
@@ -16,18 +16,18 @@ def examples(*commands: str) -> str:
 app = typer.Typer(
     name="kubegate",
     help="The gate in front of the Kubernetes API server.",
-    epilog=examples("kubegate expose", "kubegate expose --help"),
+    epilog=examples("kubegate expose", "kubegate run -c kubegate.yaml", "kubegate expose --help"),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", help=run.RUN, epilog=examples(*run.RUN_EXAMPLES))(run.run)
+app.command("run", help=run.SUMMARY, epilog=examples(*run.EXAMPLES))(run.command)
 app.command("check", help=trial.CHECK, epilog=examples(*trial.CHECK_EXAMPLES))(trial.check)
-app.command("status", help=run.STATUS, epilog=examples(*run.STATUS_EXAMPLES))(run.status)
+app.command("status", help=status.SUMMARY, epilog=examples(*status.EXAMPLES))(status.command)
 app.command("diff", help=trial.DIFF, epilog=examples(*trial.DIFF_EXAMPLES))(trial.diff)
-app.command("reload", help=run.RELOAD, epilog=examples(*run.RELOAD_EXAMPLES))(run.reload)
+app.command("reload", help=status.RELOAD, epilog=examples(*status.RELOAD_EXAMPLES))(status.reload)
 app.command("render", help=trial.RENDER, epilog=examples(*trial.RENDER_EXAMPLES))(trial.render)
 app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(expose.command)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)

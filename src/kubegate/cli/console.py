@@ -8,7 +8,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn, TextIO
@@ -23,6 +23,7 @@ from kubegate.system.files import reason
 
 BAD_INPUT = 2
 FAILURE = 1
+NOTHING_STARTED = "nothing was started"
 
 
 class Output(StrEnum):
@@ -42,6 +43,25 @@ def rows(pairs: list[tuple[str, str]]) -> list[Text]:
     """Names on the left, facts on the right."""
     width = max(len(name) for name, _ in pairs)
     return [line("  ", (name.ljust(width), "cyan"), "  ", fact) for name, fact in pairs]
+
+
+def columns(table: Sequence[Sequence[str | tuple[str, str]]], indent: str = "  ") -> list[Text]:
+    """Rows whose cells, texts or pairs of text and style, stand below one another; the last ones are as long as they are."""
+    widths = [max(len(_plain(cell)) for cell in column) for column in zip(*(row[:-1] for row in table), strict=True)]
+    found = []
+    for row in table:
+        padded = [_padded(cell, width) for cell, width in zip(row[:-1], widths, strict=True)]
+        found.append(line(indent, *(part for cell in padded for part in (cell, "  ")), row[-1]))
+    return found
+
+
+def _plain(cell: str | tuple[str, str]) -> str:
+    return printable(cell if isinstance(cell, str) else cell[0])
+
+
+def _padded(cell: str | tuple[str, str], width: int) -> str | tuple[str, str]:
+    padding = " " * (width - len(_plain(cell)))
+    return f"{cell}{padding}" if isinstance(cell, str) else (f"{cell[0]}{padding}", cell[1])
 
 
 def show(lines: Iterable[Text], *, stderr: bool = False) -> None:
@@ -72,30 +92,30 @@ def say(message: str) -> None:
 
 
 @contextlib.contextmanager
-def errors_reported(output: Output) -> Iterator[None]:
-    """The one place where errors become words and exit codes."""
+def errors_reported(output: Output, consequence: str = "") -> Iterator[None]:
+    """The one place where errors become words and exit codes; `consequence` is what came of several, as in `nothing started`."""
     try:
         yield
     except KubegateError as error:
-        _end(error, output)
+        _end(error, output, consequence)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _end(KubegateError(f"the operating system refused something: {where}{reason(error)}"), output)
+        _end(KubegateError(f"the operating system refused something: {where}{reason(error)}"), output, consequence)
 
 
-def _end(error: KubegateError, output: Output) -> NoReturn:
+def _end(error: KubegateError, output: Output, consequence: str) -> NoReturn:
     """Say what went wrong and leave: 2 for input that a person can mend, 1 for everything else."""
     problems = error.problems if isinstance(error, InvalidInput) else (Problem("", "failure", error.message, error.hint),)
     if output is Output.JSON:
         show_json({"problems": [{"where": p.where, "code": p.code, "message": p.message, "hint": p.hint} for p in problems]})
     else:
-        show(_described(problems), stderr=True)
+        show(_described(problems, consequence), stderr=True)
     sys.exit(BAD_INPUT if isinstance(error, InvalidInput) else FAILURE)
 
 
-def _described(problems: tuple[Problem, ...]) -> Iterator[Text]:
+def _described(problems: tuple[Problem, ...], consequence: str) -> Iterator[Text]:
     if len(problems) > 1:
-        yield line((f"{len(problems)} problems; nothing was started:", "bold"))
+        yield line((f"{len(problems)} problems{f'; {consequence}' if consequence else ''}:", "bold"))
     for problem in problems:
         where = f"{problem.where}: " if problem.where else ""
         yield line(("error: ", "bold red"), (where, "bold"), problem.message)

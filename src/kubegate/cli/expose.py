@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from kubegate import __version__
-from kubegate.cli.console import Output, errors_reported, line, rows, say, show, show_json
+from kubegate.cli.console import NOTHING_STARTED, Output, errors_reported, line, rows, say, show, show_json
 from kubegate.model.config import Mode
 from kubegate.model.status import Remark, Status
 from kubegate.runtime.declare import Flags
@@ -66,7 +66,7 @@ def command(
         insecure_upstream=insecure_upstream,
         haproxy=haproxy,
     )
-    with errors_reported(output):
+    with errors_reported(output, NOTHING_STARTED):
         asyncio.run(_expose(flags, output))
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,19 +11,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from kubegate.cli.console import Output, errors_reported, line, show, show_json
-from kubegate.cli.run import DEFAULT_FILE, ConfigFile, OutputAs
+from kubegate.cli.console import Output, columns, errors_reported, line, show, show_json
+from kubegate.cli.options import DEFAULT_FILE, ConfigFile, OutputAs
+from kubegate.cli.status import warnings
+from kubegate.model.gate_status import Rehearsal
+from kubegate.model.problem import InvalidInput, Problem
 from kubegate.render.haproxy import CONFIG_FILE
+from kubegate.runtime import control_client
+from kubegate.runtime.control_client import Asked
+from kubegate.system.files import reason, write_new
 
 if TYPE_CHECKING:
-    from kubegate.runtime.trial import Comparison, Trial
+    from kubegate.model.plan import Backend
+    from kubegate.runtime.trial import Trial
 
 CHECK = "Check a file and all that it names: every problem at once."
 CHECK_EXAMPLES = ("kubegate check -c kubegate.yaml", "kubegate check -c kubegate.yaml --output json")
-DIFF = "Say what a file would change in the running gate."
-DIFF_EXAMPLES = ("kubegate diff -c kubegate.yaml",)
+DIFF = "Say what a file would change in a running gate."
+DIFF_EXAMPLES = ("kubegate diff -c kubegate.new.yaml", "kubegate diff -c kubegate.new.yaml --gate kubegate.yaml --output json")
 RENDER = "Print exactly what would run."
-RENDER_EXAMPLES = ("kubegate render haproxy -c kubegate.yaml", "kubegate render haproxy -c kubegate.yaml --out folder")
+RENDER_EXAMPLES = (
+    "kubegate render haproxy -c kubegate.yaml",
+    "kubegate render haproxy -c kubegate.yaml --out folder",
+    "kubegate render haproxy -c kubegate.new.yaml --gate kubegate.yaml",
+)
 
 
 class Target(StrEnum):
@@ -38,67 +50,120 @@ def check(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> 
     with errors_reported(output):
         tried = asyncio.run(try_out(config, os.environ))
     if output is Output.JSON:
-        warnings = [{"where": w.where, "code": w.code, "message": w.message, "hint": w.hint} for w in tried.warnings]
-        show_json({"problems": [], "warnings": warnings, "clusters": [one.cluster for one in tried.plan.backends if one.cluster]})
+        clusters = [backend.cluster for backend in tried.plan.backends if backend.cluster]
+        found = {"problems": [], "warnings": [asdict(one) for one in tried.warnings], "clusters": clusters}
+        show_json(found | {"haproxy": str(tried.binary)})
     else:
         show(_checked(config, tried))
 
 
 def _checked(file: Path, tried: "Trial") -> Iterator[Text]:
     clusters = [backend for backend in tried.plan.backends if backend.cluster]
-    servers = sum(len(backend.servers) for backend in clusters)
-    yield line(
-        (f"{file} can be used", "bold green"), f": {len(clusters)} clusters, {servers} API servers, and HAProxy accepts it"
-    )
+    yield line((f"{file} can be used", "bold green"), f", and {tried.binary} accepts it")
+    names: dict[str, list[str]] = {}
+    for route in (route for front in tried.plan.frontends for route in front.routes):
+        names.setdefault(route.backend, []).append(route.host)
+    yield from columns([_cluster(backend, list(dict.fromkeys(names.get(backend.name, [])))) for backend in clusters])
     for warning in tried.warnings:
         yield line(("warning: ", "bold yellow"), f"{warning.where}: " if warning.where else "", warning.message)
         if warning.hint:
             yield line((f"         {warning.hint}", "dim"))
 
 
-def diff(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> None:
-    """Compare a declared file with what runs."""
-    from kubegate.runtime.trial import compare
+def _cluster(backend: "Backend", names: list[str]) -> tuple[str | tuple[str, str], ...]:
+    servers = ", ".join(str(server) for server in backend.servers)
+    verified = f"verified as {backend.verification.name}" if backend.verification else "NOT VERIFIED"
+    what = (
+        f"{servers} ({verified}), checked every {backend.health.interval / 1000:g} s" if servers else "no API server can be used"
+    )
+    opened = "" if backend.opened else "TLS passed through; "
+    return (backend.cluster or "", "bold"), ", ".join(names) or "whatever name clients give", f"{opened}{what}"
 
+
+GateFile = Annotated[Path | None, typer.Option("--gate", help="The file of the running gate.", metavar="FILE")]
+
+
+def diff(config: ConfigFile = DEFAULT_FILE, gate: GateFile = None, output: OutputAs = Output.TEXT) -> None:
+    """Compare a declared file with what runs: by default in the gate of this very file, else in the only one that runs."""
     with errors_reported(output):
-        found = asyncio.run(compare(config, os.environ))
+        asked = control_client.find(gate if gate is not None else config, os.environ)
+        if gate is None and not asked.answers():
+            asked = _only_one(asked)
+        found = control_client.rehearse(asked, config)
     if output is Output.JSON:
-        show_json({"changes": list(found.changes), "reload": found.reload, "streams_ended": found.streams_ended})
+        show_json(found.model_dump(mode="json", exclude={"files"}) | {"gate": str(asked.file)})
     else:
+        if asked.file != config:
+            show([line(f"compared with the gate of {asked.file}:")])
         show(_compared(found))
 
 
-def _compared(found: "Comparison") -> Iterator[Text]:
+def _only_one(asked: Asked) -> Asked:
+    """The only gate that runs, if there is one; else the one that was meant, which then says why it does not answer."""
+    try:
+        other = control_client.find(None, os.environ)
+    except control_client.NotRunning:
+        return asked
+    return other if other.answers() else asked
+
+
+def _compared(found: Rehearsal) -> Iterator[Text]:
     if not found.changes and not found.reload:
         yield line("nothing would change")
-        return
-    for change in found.changes:
-        yield line(f"  - {change}")
-    how = "HAProxy would be reloaded, which cuts no stream" if found.reload else "no reload is needed"
-    ended = f"{found.streams_ended} open streams would be ended" if found.streams_ended else "no open stream would be ended"
-    yield line((f"{how}; {ended}", "bold"))
+    else:
+        yield from (line(f"  - {change}") for change in found.changes)
+        how = "HAProxy would be reloaded, which cuts nothing" if found.reload else "no reload is needed"
+        ended = (
+            f"{found.streams_ended} open requests and streams would be ended" if found.streams_ended else "nothing would be ended"
+        )
+        yield line((f"{how}; {ended}", "bold"))
+    if found.streams_at_bound:
+        yield line(
+            ("but ", "bold yellow"),
+            "there are as many old workers as maxOldWorkers allows: if none ends in time, the oldest does, "
+            f"with {found.streams_at_bound} requests and streams",
+        )
+    yield from warnings(found.warnings)
 
 
 def render(
     target: Annotated[Target, typer.Argument(help="What to render for.")],
     config: ConfigFile = DEFAULT_FILE,
+    gate: GateFile = None,
     out: Annotated[Path | None, typer.Option(help="Write every file, keys too, into this new folder.", metavar="FOLDER")] = None,
+    output: OutputAs = Output.TEXT,
 ) -> None:
-    """Print what a file is rendered to."""
-    from kubegate.runtime.trial import try_out
-
+    """Print what a file is rendered to: as the gate would that runs by it, else as a new one would."""
     del target
-    with errors_reported(Output.TEXT):
-        tried = asyncio.run(try_out(config, os.environ))
+    with errors_reported(output):
+        files = _rendered(config, gate, keys=out is not None)
         if out is not None:
-            _write(out, tried)
-            return
-    typer.echo(tried.bundle.files[CONFIG_FILE].decode(), nl=False)
+            _write(out, files)
+    if out is not None and output is Output.TEXT:
+        show([line(f"{len(files)} files are written to {out}; private keys are among them")])
+    elif out is not None:
+        show_json({"folder": str(out), "files": sorted(files)})
+    elif output is Output.JSON:
+        show_json({"files": dict(files)})
+    else:
+        typer.echo(files[CONFIG_FILE], nl=False)
 
 
-def _write(folder: Path, tried: "Trial") -> None:
-    folder.mkdir(mode=0o700)
-    for name, content in tried.bundle.files.items():
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+def _rendered(config: Path, gate: Path | None, *, keys: bool) -> Mapping[str, str]:
+    asked = control_client.find(gate if gate is not None else config, os.environ)
+    if gate is not None or asked.answers():
+        return control_client.rehearse(asked, config, keys=keys).files
+    from kubegate.runtime.trial import left_running, try_out
+
+    return asyncio.run(try_out(config, os.environ, left_running(config, os.environ))).bundle.texts(keys=keys)
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        hint = "name a folder that does not exist yet, in one that does"
+        message = f"the folder cannot be made: {reason(error)}"
+        raise InvalidInput([Problem(f"--out {folder}", "out.folder", message, hint)]) from None
+    for name, content in files.items():
+        write_new(folder / name, content.encode())

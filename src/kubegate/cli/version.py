@@ -12,7 +12,7 @@ from kubegate.runtime.binary import Binary
 from kubegate.runtime.holes import Found, Review, by_part
 from kubegate.runtime.versions import Versions, gather
 
-SUMMARY = "Say what would run here: HAProxy, its TLS library, Python; and their known holes, by a table that says its date."
+SUMMARY = "Say what would run here, and what is known to be wrong with it."
 EXAMPLES = (
     "kubegate version",
     "kubegate version --haproxy /usr/sbin/haproxy",

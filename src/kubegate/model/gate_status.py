@@ -104,6 +104,36 @@ class GateStatus(_Fact):
     streams_ended: int
 
 
+class Reloaded(_Fact):
+    """What came of a reload that was asked for: sentences that say what is different, how it was done, and what runs now.
+
+    If the file is refused, the status says why, and nothing is different.
+    """
+
+    changes: tuple[str, ...]
+    reload: bool
+    streams_ended: int
+    status: GateStatus
+
+
+class Rehearsal(_Fact):
+    """What a file would change in a gate that runs, in sentences; whether HAProxy would be reloaded, and which streams end.
+
+    `streams_at_bound` end, too, if no old worker ends in time; `files` are those that would run, certificates and keys left out
+    unless they were asked for.
+    """
+
+    changes: tuple[str, ...]
+    reload: bool
+    streams_ended: int
+    streams_at_bound: int
+    warnings: tuple[Remark, ...]
+    files: dict[str, str]
+
+
 def healthy(status: GateStatus) -> bool:
-    """Whether everything that was declared runs and can be reached."""
-    return not status.refused and all(any(one.state == "up" for one in cluster.servers) for cluster in status.clusters)
+    """Whether everything that was declared runs, can be reached, and shows certificates that have not expired."""
+    return not status.refused and all(
+        any(one.state == "up" for one in cluster.servers) and (cluster.certificate is None or cluster.certificate.days_left >= 0)
+        for cluster in status.clusters
+    )

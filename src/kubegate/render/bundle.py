@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+_KEYS_END = ".pem"
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
@@ -20,3 +22,7 @@ class Bundle:
             total.update(f"{len(name)}:{name}:{len(content)}:".encode())
             total.update(content)
         return total.hexdigest()
+
+    def texts(self, *, keys: bool) -> dict[str, str]:
+        """The files as text; without `keys` those with keys and certificates are left out."""
+        return {name: content.decode() for name, content in self.files.items() if keys or not name.endswith(_KEYS_END)}

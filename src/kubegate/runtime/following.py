@@ -13,7 +13,7 @@ _LONGEST_QUIET_SECONDS = 1.0
 class Following:
     """Calls `change` after files changed, or after `mark`; a burst of events is one change."""
 
-    def __init__(self, change: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, change: Callable[[], Awaitable[object]]) -> None:
         self.files = Files()
         self._change = change
         self._dirty = asyncio.Event()

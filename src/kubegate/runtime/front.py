@@ -1,6 +1,7 @@
 """The certificate that a gate shows: the one that was given, or the gate's own for exactly the names in play."""
 
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,12 +78,16 @@ def load_declared(cluster: ClusterConfig, names: Sequence[str]) -> tuple[FrontCe
     return load_given(given.cert, given.key, names, datetime.now(UTC), chain_file=given.chain, ca_file=given.ca)
 
 
-def own_front(names: Sequence[str], environ: Mapping[str, str]) -> Front:
+def own_front(names: Sequence[str], environ: Mapping[str, str], *, lasting: bool = True) -> Front:
     """The gate's own certificate for exactly these names, kept and used again; other names have another one.
 
-    Raises InvalidInput, UnsafeFolder or FileTrouble if it cannot be kept, NoFolder if there is no place for it.
+    One that is not to be `lasting` is kept nowhere, unless it is there already. Raises InvalidInput, UnsafeFolder or FileTrouble
+    if it cannot be kept, NoFolder if there is no place for it.
     """
     folder = own_folder(names, environ)
+    if not lasting and not folder.exists():
+        with tempfile.TemporaryDirectory(prefix="kubegate-") as place:
+            return own_front(names, {**environ, "STATE_DIRECTORY": place})
     with explained(f"the state folder {folder} cannot be used", "see that there is space, and that this user may write there"):
         private_folder(state_folder(environ))
         private_folder(folder.parent)

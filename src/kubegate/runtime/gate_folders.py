@@ -1,5 +1,6 @@
 """Where a gate of a declared file keeps things: by the file's path, so that one that cannot be read has its place too."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubegate.system.files import write_atomically
-from kubegate.system.folders import runtime_folder, state_folder
+from kubegate.system.folders import SYSTEM_FOLDER, runtime_folder, state_folder
 
 CONTROL_SOCKET = "control.sock"
 _FILE = "gate.json"
@@ -44,11 +45,31 @@ def remember(folders: GateFolders, file: Path) -> None:
 
 
 def running(environ: Mapping[str, str] = os.environ) -> dict[Path, Path]:
-    """The files of gates that run, or did until they were killed, and the run folder of each."""
+    """The files of gates that run, or did until they were killed, and the run folder of each: this user's, and the system's."""
     found: dict[Path, Path] = {}
-    for path in sorted(runtime_folder(environ).glob(f"*/{_FILE}")):
-        try:
-            found[Path(json.loads(path.read_bytes())["file"])] = path.parent
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+    for place in places(environ):
+        with contextlib.suppress(OSError):
+            for path in sorted(place.glob(f"*/{_FILE}")):
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                    found.setdefault(Path(json.loads(path.read_bytes())["file"]), path.parent)
     return found
+
+
+def run_folder(file: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """The run folder of the gate that `file` declares, wherever it was started. Raises NoFolder."""
+    own = folders_of(file, environ).run
+    others = (place / own.name for place in places(environ))
+    return next((folder for folder in others if _is_there(folder / _FILE)), own)
+
+
+def places(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where run folders may be: where this user's are, and those of services, which have their own environment."""
+    return tuple(dict.fromkeys((runtime_folder(environ), SYSTEM_FOLDER)))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something is there, be it that somebody else may look at it and this user may not."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True

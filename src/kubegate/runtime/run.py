@@ -14,14 +14,14 @@ from typing import Self
 
 from kubegate.errors import KubegateError
 from kubegate.model.config import Config
-from kubegate.model.gatefile import Declaration, read_declaration
+from kubegate.model.gatefile import Declaration
 from kubegate.model.names import printable
 from kubegate.model.plan import Plan
 from kubegate.model.planner import plan
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.runtime import control_server, gate_folders, listening, opening
 from kubegate.runtime.binary import Binary
-from kubegate.runtime.dataplane import Bounds, DataPlane
+from kubegate.runtime.dataplane import Bounds, DataPlane, Outcome
 from kubegate.runtime.findings import with_remedy
 from kubegate.runtime.following import Following
 from kubegate.runtime.gate_folders import GateFolders, folders_of
@@ -31,23 +31,14 @@ from kubegate.runtime.inputs import Gathered, Inputs
 from kubegate.runtime.launch import Launch
 from kubegate.runtime.news import News
 from kubegate.runtime.process import HAProxy, Say
+from kubegate.runtime.reading import read_file
 from kubegate.runtime.service import Service
 from kubegate.runtime.signals import Stop
 from kubegate.runtime.upkeep import Upkeep
-from kubegate.system.files import explained, private_folder, reason
+from kubegate.system.files import FileState, explained, private_folder, reason, state_of
 
 _CHANGE_SECONDS = 20.0
 _DRAIN_SECONDS = 30.0
-
-
-def read_file(file: Path) -> Declaration:
-    """The declaration in a file. Raises InvalidInput."""
-    shown = printable(str(file))
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InvalidInput([Problem(shown, "file.unreadable", f"it cannot be read: {reason(error)}", "check the path")]) from None
-    return read_declaration(content, shown, file.absolute().parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +81,7 @@ class Gate:
         # HAProxy goes on when this process ends.
         self.leave = False
         self._fresh = False
+        self._file_state: FileState = (0, 0, 0)
 
     @classmethod
     async def open(cls, file: Path, environ: Mapping[str, str], say: Say) -> Self:
@@ -119,8 +111,9 @@ class Gate:
 
     def parse(self) -> Reading:
         """Read the file, and follow it from now on."""
+        self._file_state = state_of(self.file)
         if not self.following.files.follows(self.file):
-            self.following.files.follow({self.file})
+            self.following.files.follow({self.file: self._file_state})
         try:
             return Reading(read_file(self.file))
         except InvalidInput as error:
@@ -134,33 +127,35 @@ class Gate:
             gathered = await self.inputs.gather(reading.declaration, fresh=fresh)
         except InvalidInput as error:
             return reading.refused(*error.problems)
-        self.following.files.follow({self.file, *gathered.files})
+        self.following.files.follow({self.file: self._file_state, **gathered.files})
         return Reading(reading.declaration, gathered)
 
-    async def bring_to(self, config: Config, gathered: Gathered) -> None:
-        """Bring HAProxy to what is declared."""
+    async def bring_to(self, config: Config, gathered: Gathered) -> Outcome | None:
+        """Bring HAProxy to what is declared. Returns what came of it, None if it was refused."""
 
         def planned(running: Plan | None) -> Plan:
             return plan(config, gathered.facts, running)
 
-        if await self.try_to_apply(planned):
+        outcome = await self.try_to_apply(planned)
+        if outcome is not None:
             self.settled(config, gathered)
             self.service.status(self.summary())
+        return outcome
 
-    async def try_to_apply(self, planned: Callable[[Plan | None], Plan]) -> bool:
-        """Bring HAProxy to a plan. What HAProxy or the disk refuses is told, and what ran goes on."""
+    async def try_to_apply(self, planned: Callable[[Plan | None], Plan]) -> Outcome | None:
+        """Bring HAProxy to a plan. What HAProxy or the disk refuses is told, and what ran goes on: then it returns None."""
         try:
             outcome = await self.data_plane.apply(planned)
         except (KubegateError, OSError, TimeoutError) as error:
             self.refuse((self.trouble(error),))
-            return False
+            return None
         if outcome.reloaded or outcome.changes:
             self.since = datetime.now(UTC)
             self.reloads += outcome.reloaded
             self.live_changes += not outcome.reloaded
             self.streams_ended += outcome.ended
             self.news.changed(outcome, self.data_plane.generation)
-        return True
+        return outcome
 
     def trouble(self, error: KubegateError | OSError) -> Problem:
         """Why something that was well declared does not run."""
@@ -188,21 +183,21 @@ class Gate:
         self.refused = problems
         self.service.status(f"{self.summary()}; the file as it is now is refused: {problems[0].message}")
 
-    async def change(self) -> None:
-        """Read everything again and bring HAProxy to it."""
+    async def change(self) -> Outcome | None:
+        """Read everything again and bring HAProxy to it. Returns what came of it, None if it was refused."""
         async with self.changing:
             fresh, self._fresh = self._fresh, False
             reading = await self.look(self.parse(), fresh=fresh)
             if reading.declaration is not None and reading.gathered is not None:
-                await self.bring_to(reading.declaration.config, reading.gathered)
-            else:
-                self.refuse(reading.problems)
+                return await self.bring_to(reading.declaration.config, reading.gathered)
+            self.refuse(reading.problems)
+            return None
 
-    async def reload(self) -> None:
-        """What `kubegate reload` asks for: look at everything afresh, now."""
+    async def reload(self) -> Outcome | None:
+        """What `kubegate reload` asks for: look at everything afresh, now. Returns as `change`."""
         self._fresh = True
         with self.service.reloading():
-            await self.change()
+            return await self.change()
 
     def summary(self) -> str:
         """What runs, in a sentence."""

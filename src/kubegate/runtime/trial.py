@@ -1,83 +1,63 @@
-"""A declaration tried without being run: checked, rendered, compared with what runs. Changes nothing that lasts."""
+"""A declaration tried without being run: read, looked at, planned, rendered, and shown to HAProxy. Changes nothing that lasts."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubegate.model.difference import differences
 from kubegate.model.plan import Plan
 from kubegate.model.planner import plan
-from kubegate.model.problem import InvalidInput, Problem
+from kubegate.model.problem import Problem
 from kubegate.render.bundle import Bundle
 from kubegate.render.haproxy import render, shape
 from kubegate.render.haproxy.live import change
-from kubegate.render.haproxy.narrow import narrowing
-from kubegate.runtime import control_client, plan_file
-from kubegate.runtime.binary import find
-from kubegate.runtime.control_client import NotRunning
+from kubegate.runtime import plan_file
+from kubegate.runtime.binary import Binary, NoHAProxy, find
+from kubegate.runtime.findings import Findings
 from kubegate.runtime.gate_folders import folders_of
-from kubegate.runtime.generation import Refused, Store
-from kubegate.runtime.inputs import Gathered, Inputs
-from kubegate.runtime.run import read_file
-from kubegate.runtime.workers import Workers
+from kubegate.runtime.generation import Store
+from kubegate.runtime.inputs import Inputs
+from kubegate.runtime.reading import read_file
+from kubegate.runtime.rehearsal import accepted
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a file would run: its plan and files, warnings, and how many clusters and servers it has."""
+    """What a file would run: its plan and files, by which HAProxy, and warnings."""
 
     plan: Plan
     bundle: Bundle
+    binary: Binary
     warnings: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What would change: sentences, whether HAProxy has to be reloaded, and how many open streams would end."""
-
-    changes: tuple[str, ...]
-    reload: bool
-    streams_ended: int
-
-
-async def try_out(file: Path, environ: Mapping[str, str]) -> Trial:
-    """Parse, look at everything, plan, render, and let HAProxy check it. Raises InvalidInput with every problem."""
-    gathered, wanted, sockets = await _planned(file, environ)
-    bundle = render(wanted, sockets)
-    declaration = read_file(file)
-    binary = find(declaration.config.data_plane.haproxy)
-    with tempfile.TemporaryDirectory(prefix="kubegate-check-") as folder:
-        try:
-            Store(Path(folder)).accept(bundle, binary)
-        except Refused as error:
-            raise InvalidInput([Problem(str(file), "haproxy.refused", error.message, error.hint)]) from None
-    return Trial(wanted, bundle, gathered.warnings)
-
-
-async def compare(file: Path, environ: Mapping[str, str]) -> Comparison:
-    """What `file` would change in the gate that runs by it. Raises InvalidInput, or NotRunning."""
+def left_running(file: Path, environ: Mapping[str, str]) -> Plan | None:
+    """The plan of the HAProxy that a killed gate of this file left running, which the next one goes on with."""
     folders = folders_of(file, environ)
-    control_client.status(file, environ)
     store = Store(folders.run, folders.kept)
-    folder = store.running()
-    before, why = plan_file.load(folder) if folder else (None, "it has no generation")
-    if before is None:
-        raise NotRunning(f"what runs cannot be read: {why}")
-    gathered, _, sockets = await _planned(file, environ)
-    config = read_file(file).config
-    live = plan(config, gathered.facts, before)
-    steps = change(shape(before, sockets), shape(live, sockets))
-    ends = narrowing(before, live)
-    workers = Workers(store.master_socket, lambda: store.admin_socket)
-    ended = 0
-    if ends.ends:
-        for worker in await workers.all():
-            ended += len(await workers.ending(worker, ends))
-    return Comparison(differences(before, live), steps is None, ended)
+    folder = store.running() if store.leftover() else None
+    return plan_file.load(folder)[0] if folder else None
 
 
-async def _planned(file: Path, environ: Mapping[str, str]) -> tuple[Gathered, Plan, str]:
+async def try_out(file: Path, environ: Mapping[str, str], running: Plan | None = None) -> Trial:
+    """Try a file out in the place of what runs, if anything does. Raises InvalidInput with every problem, or KubegateError."""
     declaration = read_file(file)
-    gathered = await Inputs(environ).gather(declaration, fresh=True)
-    return gathered, plan(declaration.config, gathered.facts), f"{folders_of(file, environ).run}/"
+    findings = Findings([])
+    program = declaration.config.data_plane.haproxy
+    try:
+        binary = find(program)
+    except NoHAProxy as error:
+        if program is None:
+            raise
+        findings.problems.append(
+            Problem(declaration.places.at("dataPlane", "haproxy"), "haproxy.unusable", error.message, error.hint)
+        )
+    with findings.also():
+        gathered = await Inputs(environ, lasting=False).gather(declaration, fresh=True)
+    findings.raise_if_any()
+    sockets = f"{folders_of(file, environ).run}/"
+    wanted = plan(declaration.config, gathered.facts, running)
+    if running is not None and change(shape(running, sockets), shape(wanted, sockets)) is None:
+        wanted = plan(declaration.config, gathered.facts)
+    bundle = render(wanted, sockets)
+    accepted(bundle, binary, str(file))
+    return Trial(wanted, bundle, binary, gathered.warnings)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from kubegate.errors import KubegateError
 
+# Also what systemd gives a service whose unit says `RuntimeDirectory=kubegate`.
+SYSTEM_FOLDER = Path("/run/kubegate")
+
 
 class NoFolder(KubegateError):
     """There is no place to keep things in."""
@@ -19,7 +22,7 @@ def runtime_folder(environ: Mapping[str, str]) -> Path:
     if session := _absolute(environ, "XDG_RUNTIME_DIR"):
         return session / "kubegate"
     if os.geteuid() == 0:
-        return Path("/run/kubegate")
+        return SYSTEM_FOLDER
     return Path(tempfile.gettempdir()) / f"kubegate-{os.geteuid()}"
 
 

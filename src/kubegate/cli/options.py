@@ -1,0 +1,15 @@
+"""Options that several commands have."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kubegate.cli.console import Output
+
+DEFAULT_FILE = Path("kubegate.yaml")
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The declared file.", metavar="FILE")]
+MaybeFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The file of the gate that is meant. Default: the only one.", metavar="FILE")
+]
+OutputAs = Annotated[Output, typer.Option(help="How facts are printed.")]
