@@ -23,6 +23,11 @@ def _lines(status: GateStatus) -> Iterator[str]:
     yield from _counter("live_changes_total", "Changes that needed no reload.", status.live_changes)
     yield from _counter("streams_ended_total", "Streams that were ended because less is allowed now.", status.streams_ended)
     clusters = status.clusters
+    yield from _gauge(
+        "cluster_info",
+        "By which name HAProxy's metrics know a cluster.",
+        [({"cluster": one.name, "backend": one.backend}, 1) for one in clusters],
+    )
     yield from _gauge("streams", "Open streams.", [({"cluster": one.name}, one.streams) for one in clusters])
     yield from _gauge(
         "server_up",

@@ -67,8 +67,10 @@ def http_error_lines() -> list[str]:
 def deny(code: int, message: str, condition: str) -> str:
     """A rule that ends the request with this status if `condition` (`if ...` or `unless ...`) holds.
 
-    With HTTP/1 it ends the connection too: what follows a request that is not as it should be may not be one.
+    With HTTP/1 it ends the connection too: what follows a request that is not as it should be may not be one. Who only has to
+    wait keeps the connection, for another one would cost more, and is told how long (kubectl then asks again by itself).
     """
     # 431 is not among the codes that `deny` may give (configuration manual 4.4, http-request deny).
     action = f"return status {code}" if code == 431 else f"deny deny_status {code}"
-    return f"http-request {action} {body(code, message)} hdr Connection close {condition}"
+    header = "Retry-After 1" if code == 429 else "Connection close"
+    return f"http-request {action} {body(code, message)} hdr {header} {condition}"

@@ -1,6 +1,7 @@
 """Who may come to a cluster, and how much at one time: rules of its backends, which look ranges and numbers up in files.
 
-The numbers stand in a map and the ranges in an ACL file, so that the Runtime API can change them.
+The numbers stand in a map and the ranges in an ACL file, so that the Runtime API can change them. Each worker counts what it
+carries itself: after a reload the counts begin anew, beside what earlier workers still carry.
 """
 
 from kubegate.model.plan import Backend

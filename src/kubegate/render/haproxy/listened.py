@@ -7,7 +7,7 @@ from kubegate.model.plan import Plan
 def listened(at: Endpoint, plan: Plan) -> str:
     """What listens at one declared address of a plan, with the options that go with it.
 
-    Every IPv6 address means those of IPv4 too, whatever the system's `net.ipv6.bindv6only` says, unless another listener has them.
+    Every IPv6 address means those of IPv4, whatever the system's `net.ipv6.bindv6only` says, unless another listener has them.
     Each family has a socket of its own, so that IPv4 callers are known by their addresses as they are, not as `::ffff:a.b.c.d`.
     """
     if at.host != "::":

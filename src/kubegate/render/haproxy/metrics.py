@@ -7,7 +7,7 @@ CONTROL_SOCKET = "control.sock"
 
 
 def draw(addresses: str, draft: Draft, sockets: str) -> None:
-    """The sections, listening on `addresses`. `/metrics` is HAProxy's; `/metrics/kubegate` asks the control plane's unix socket."""
+    """The sections, listening on `addresses`. `/metrics` is HAProxy's; `/metrics/kubegate` asks the control plane."""
     missing = body(404, "metrics are at /metrics and /metrics/kubegate")
     draft.section(
         "frontend metrics:",

@@ -1,7 +1,7 @@
 """Source ranges as HAProxy reads them.
 
-Against an IPv4 range it would also hold IPv6 addresses that contain one of that range, 6to4 (2002::/16) and `::a.b.c.d`, which are
-not those of the same machine. So all are written as IPv6, those of IPv4 as `::ffff:a.b.c.d`, which is how IPv4 callers compare.
+Against an IPv4 range it would also hold IPv6 addresses that contain one of that range, 6to4 (2002::/16) and `::a.b.c.d`, which
+are not those of the same machine. So all are written as IPv6, those of IPv4 as `::ffff:a.b.c.d`, as which IPv4 callers compare.
 """
 
 import ipaddress
