@@ -31,6 +31,8 @@ def printable(text: str) -> str:
     That is control, format (bidirectional, zero-width), unassigned, private and surrogate characters, separators
     other than the space, and the blank "letters" of Unicode.
     """
+    if text.isprintable() and _INVISIBLE.isdisjoint(text):
+        return text
     return "".join(char if char.isprintable() and char not in _INVISIBLE else _escape(char) for char in text)
 
 

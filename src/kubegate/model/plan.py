@@ -125,12 +125,16 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole gate; `warnings` is what is not secure about it."""
+    """The whole gate; `warnings` is what is not secure about it.
+
+    `stretch` says by how much the declared intervals of health checks are multiplied, as there are many servers.
+    """
 
     frontends: tuple[Frontend, ...]
     backends: tuple[Backend, ...]
     process: Process
     warnings: tuple[Problem, ...] = ()
+    stretch: int = 1
 
     def backend(self, name: str) -> Backend:
         """The backend of this name. Raises KeyError."""

@@ -16,6 +16,8 @@ _API_NAME = "kubernetes.default.svc"
 # A health check is a TLS handshake, which costs HAProxy about this many milliseconds; all together may take this part of a core.
 _CHECK_MILLISECONDS = 1.1
 _CHECK_SHARE = 0.05
+# HAProxy's timers are milliseconds in 31 bits (configuration manual 2.5).
+_LONGEST_MILLISECONDS = (1 << 31) - 1
 
 
 def plan_sole(config: Config, facts: Facts) -> Plan:
@@ -40,7 +42,7 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
     suffice, each cluster has a place named after itself.
     """
     places = assign([cluster.name for cluster in config.clusters], running, config.data_plane.spare_clusters)
-    stretch = _stretch(_checked(config, facts), running, config)
+    stretch = _stretch(config, facts, running)
     usual = _usual(config, stretch)
     declared = {cluster.name: cluster for cluster in config.clusters}
     backends = []
@@ -52,7 +54,8 @@ def plan(config: Config, facts: Facts, running: Plan | None = None) -> Plan:
             backends.append(place.vacant(usual))
     at = {backend.cluster: backend.name for backend in backends if backend.cluster}
     fronts = tuple(_frontend(config, listener, facts, at) for listener in config.listeners)
-    return Plan(fronts, tuple(backends), _process(config, facts, hops=any(front.hops for front in fronts)))
+    process = _process(config, facts, hops=any(front.hops for front in fronts))
+    return Plan(fronts, tuple(backends), process, stretch=stretch)
 
 
 def _usual(config: Config, stretch: int) -> Backend:
@@ -67,7 +70,7 @@ def _settings(cluster: ClusterConfig, stretch: int) -> tuple[str, Health, Timeou
     health, timeouts = cluster.health, cluster.timeouts
     return (
         str(cluster.balance),
-        Health(_milliseconds(health.interval) * stretch, health.rise, health.fall),
+        Health(min(_milliseconds(health.interval) * stretch, _LONGEST_MILLISECONDS), health.rise, health.fall),
         Timeouts(_milliseconds(timeouts.connect), _milliseconds(timeouts.request), _milliseconds(timeouts.stream)),
     )
 
@@ -143,31 +146,22 @@ def _process(config: Config, facts: Facts, *, hops: bool = False) -> Process:
     )
 
 
-def _checked(config: Config, facts: Facts) -> int:
-    """How many servers HAProxy checks: where TLS is opened, each for requests and once more for streams."""
-    return sum(
-        len(facts.clusters[cluster.name].upstream.servers) * (2 if cluster.mode is Mode.TERMINATE else 1)
+def _stretch(config: Config, facts: Facts, running: Plan | None) -> int:
+    """By how much health checks are stretched: a power of two, and the running one as long as it is nearly right."""
+    # Where TLS is opened, each server is checked for requests and once more for streams.
+    checks = (
+        len(facts.clusters[cluster.name].upstream.servers)
+        * (2 if cluster.mode is Mode.TERMINATE else 1)
+        / _milliseconds(cluster.health.interval)
         for cluster in config.clusters
     )
-
-
-def _stretch(servers: int, running: Plan | None, config: Config) -> int:
-    """By how much health checks are stretched: a power of two, and the running one as long as it is nearly right."""
-    shortest = min(_milliseconds(cluster.health.interval) for cluster in config.clusters)
-    needed = servers * _CHECK_MILLISECONDS / _CHECK_SHARE / shortest
+    needed = sum(checks) * _CHECK_MILLISECONDS / _CHECK_SHARE
     wanted = 1
     while wanted < needed:
         wanted *= 2
-    now = _running_stretch(running, config)
-    return now if now is not None and now / 2 <= wanted <= now * 2 and needed <= now * 1.5 else wanted
-
-
-def _running_stretch(running: Plan | None, config: Config) -> int | None:
-    for backend in running.backends if running else ():
-        cluster = config.cluster(backend.cluster) if backend.cluster else None
-        if cluster is not None:
-            return max(1, backend.health.interval // _milliseconds(cluster.health.interval))
-    return None
+    # Another interval is a reload.
+    nearly_right = running is not None and running.stretch / 2 <= wanted and needed <= running.stretch * 1.5
+    return running.stretch if running is not None and nearly_right else wanted
 
 
 def _milliseconds(span: timedelta) -> int:

@@ -16,7 +16,7 @@ from kubegate.render.haproxy.live import Change, Command, change
 from kubegate.render.haproxy.narrow import narrowing
 from kubegate.runtime import plan_file
 from kubegate.runtime.binary import Binary
-from kubegate.runtime.generation import Generation, Store
+from kubegate.runtime.generation import Generation, Store, check
 from kubegate.runtime.process import HAProxy, Say
 from kubegate.runtime.retirement import Retirement
 from kubegate.runtime.worker_plans import WorkerPlans
@@ -70,6 +70,8 @@ class DataPlane:
         self.retirement = Retirement(self.workers, say)
         self._changing = asyncio.Lock()
         self._starts = 0
+        self._secured: Generation | None = None
+        self._securing: asyncio.Task[None] | None = None
 
     @property
     def drawn(self) -> Shape | None:
@@ -77,24 +79,28 @@ class DataPlane:
         return self._shape
 
     async def start(self, plan: Plan) -> None:
-        """Start HAProxy with a plan. Raises Refused, FileTrouble or StartFailed; then nothing runs and nothing was switched."""
+        """Start HAProxy with a plan. Raises FileTrouble or StartFailed; then nothing runs and nothing was switched."""
         before = self._store.running()
         drawn = shape(plan, self._sockets)
-        generation = self._store.accept(self._bundle(plan, drawn), self._binary)
+        # Where nothing runs that has to go on, the start itself is the check: of many clusters each takes seconds.
+        generation = self._store.accept(self._bundle(plan, drawn), None)
         self._store.switch(generation)
         try:
             await self._haproxy.start()
         except BaseException:
             if before is not None:
                 self._store.switch(Generation(before, ""))
+            self._store.discard(generation)
             raise
         self._settle(plan, drawn, generation)
         await self._know_workers(generation)
-        self._prune()
+        self._done()
 
     async def start_as_it_was(self, folder: Path) -> str:
         """Start HAProxy with a generation that ran before. Returns why it cannot be read, empty if it can. Raises as `start`."""
         plan, why = plan_file.load(folder)
+        if folder != self._store.running():
+            self._store.switch(Generation(folder, ""))
         if plan is None:
             await self._haproxy.start()
             self.certain = False
@@ -132,7 +138,7 @@ class DataPlane:
         with contextlib.suppress(OSError, TimeoutError):
             await self.retirement.find(plan, shape(plan, self._sockets))
         self.certain = True
-        self._prune()
+        self._done()
         return ""
 
     async def _answering(self) -> list[Worker]:
@@ -224,13 +230,19 @@ class DataPlane:
         await self.retirement.add(live)
         ended = await self._narrow(before, wanted)
         await self._know_workers(generation)
-        self._prune()
+        self._done()
         return Outcome(reloaded=False, changes=said, ended=ended)
 
     async def _reload(self, before: Plan | None, wanted: Plan, said: tuple[str, ...]) -> Outcome:
         target = shape(wanted, self._sockets)
         previous = self._store.running()
-        generation = self._store.accept(self._bundle(wanted, target), self._binary, like=self._generation)
+        generation = self._store.accept(self._bundle(wanted, target), None, like=self._generation)
+        try:
+            # HAProxy may read for seconds.
+            await asyncio.to_thread(check, generation.folder, self._binary)
+        except BaseException:
+            self._store.discard(generation)
+            raise
         warnings = await self._make_room()
         self._store.switch(generation)
         try:
@@ -245,7 +257,7 @@ class DataPlane:
         self._settle(wanted, target, generation)
         ended = await self._narrow(before, wanted)
         await self._know_workers(generation)
-        self._prune()
+        self._done()
         return Outcome(reloaded=True, changes=said, ended=ended, warnings=warnings)
 
     def _bundle(self, plan: Plan, drawn: Shape) -> Bundle:
@@ -260,8 +272,23 @@ class DataPlane:
         with contextlib.suppress(OSError, TimeoutError, FileTrouble):
             self.plans.note(await self.workers.all(), generation.folder, self.plan)
 
-    def _prune(self) -> None:
+    def _done(self) -> None:
+        """After a change: what runs now is what a start may fall back to, and what nobody needs any more goes."""
         self._store.prune(self.plans.folders())
+        if self._securing is None or self._securing.done():
+            self._securing = asyncio.create_task(self._secure(), name="writing to the disk")
+
+    async def _secure(self) -> None:
+        while (generation := self._generation) is not None and generation is not self._secured:
+            try:
+                await asyncio.to_thread(self._store.secure, generation)
+            except FileTrouble as error:
+                # If it is not the newest any more, it may be gone.
+                if generation is self._generation:
+                    self._say(f"what runs now would not survive a power cut: {error.message}")
+                    return
+            else:
+                self._secured = generation
 
     async def _narrow(self, before: Plan | None, after: Plan) -> int:
         """Let every worker know what is not allowed any more, and end what was. Returns how many streams were ended."""

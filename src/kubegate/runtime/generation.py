@@ -13,12 +13,12 @@ from kubegate.errors import KubegateError
 from kubegate.render.bundle import Bundle
 from kubegate.render.haproxy import ADMIN_SOCKET, CONFIG_FILE
 from kubegate.runtime.binary import Binary
-from kubegate.system.files import explained, private_folder, reason, sync_folder, write_new
+from kubegate.system.files import explained, private_folder, reason, sync_file, sync_folder, write_new
 from kubegate.system.processes import ProcessId
 
 # A unix socket's path has at most 107 bytes, and HAProxy adds a temporary suffix of up to 14 while it binds.
 _LONGEST_SOCKET_PATH = 92
-_CHECK_SECONDS = 30.0
+_CHECK_SECONDS = 60.0
 _SPACE_HINT = "see that there is space, and that this user may write there"
 
 
@@ -51,11 +51,19 @@ class Store:
         self._lock: int | None = None
         self._left: ProcessId | None = None
         self._count = 0
+        # What of a generation has not reached the disk; of those that are not here nobody knows.
+        self._unsynced: dict[Path, frozenset[str]] = {}
+        self._securing: Path | None = None
 
     @property
     def current(self) -> Path:
         """The link to the generation that runs."""
         return self.generations / "current"
+
+    @property
+    def last_good_link(self) -> Path:
+        """The link to the generation that a start may fall back to."""
+        return self.generations / "last-good"
 
     @property
     def master_socket(self) -> Path:
@@ -170,17 +178,20 @@ class Store:
         Without a `binary` nobody checks it. What is the same as in the generation `like` is not written again.
         """
         folder = self._fresh()
+        unsynced = self._unsynced.get(like.folder, frozenset()) if like is not None else frozenset()
         try:
             with explained(f"the folder {self.generations} cannot be written to", _SPACE_HINT):
                 folder.mkdir(mode=0o700)
+                written = set()
                 for name, content in bundle.files.items():
                     if like is None or not _linked(like, folder, name, content):
                         write_new(folder / name, content)
-                sync_folder(folder)
+                        written.add(name)
+            self._unsynced[folder] = frozenset(written | (unsynced & bundle.files.keys()))
             if binary is not None:
                 check(folder, binary)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            self._remove_generation(folder)
             raise
         return Generation(folder, bundle.digest, bundle.files)
 
@@ -198,19 +209,53 @@ class Store:
 
     def prune(self, needed: Collection[Path]) -> None:
         """Remove generations but the current one and those that are `needed`. What cannot be removed stays."""
-        kept = {self.running(), *needed}
+        kept = {self.running(), self.last_good(), self._securing, *needed}
         for folder in self.generations.glob("generation-*"):
             if folder not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
+                self._remove_generation(folder)
+
+    def discard(self, generation: Generation) -> None:
+        """Remove a generation that does not run after all; where `current` names it, it names none then."""
+        if self.running() == generation.folder:
+            self.current.unlink(missing_ok=True)
+        self._remove_generation(generation.folder)
+
+    def _remove_generation(self, folder: Path) -> None:
+        self._unsynced.pop(folder, None)
+        shutil.rmtree(folder, ignore_errors=True)
 
     def switch(self, generation: Generation) -> None:
         """Make `current` point at a generation, in one step. Raises FileTrouble."""
-        fresh = self.generations / "current.new"
         with explained(f"the folder {self.generations} cannot be written to", _SPACE_HINT):
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(generation.folder.name)
-            fresh.replace(self.current)
-            sync_folder(self.generations)
+            _point(self.current, generation.folder)
+
+    def last_good(self) -> Path | None:
+        """The folder of the generation that a start may fall back to, None if there is none."""
+        try:
+            return self.last_good_link.resolve(strict=True)
+        except OSError:
+            return self.running()
+
+    def secure(self, generation: Generation) -> None:
+        """Make a generation that runs the one that a start may fall back to, also after a power cut. Raises FileTrouble.
+
+        That takes a while, and nobody has to wait for it: HAProxy reads the files before they have reached the disk. One thread
+        at a time may do it, beside the one that does everything else.
+        """
+        if self.generations == self.folder:
+            # Nothing here outlives the gate.
+            return
+        folder = self._securing = generation.folder
+        try:
+            with explained(f"the folder {self.generations} cannot be written to", _SPACE_HINT):
+                for name in self._unsynced.get(folder, generation.files):
+                    sync_file(folder / name)
+                sync_folder(folder)
+                _point(self.last_good_link, folder)
+                sync_folder(self.generations)
+            self._unsynced[folder] = frozenset()
+        finally:
+            self._securing = None
 
     def release(self) -> None:
         """Remove the whole folder, working copies of keys included, and let go of the lock.
@@ -249,10 +294,18 @@ def _linked(like: Generation, folder: Path, name: str, content: bytes) -> bool:
     if like.files.get(name) != content:
         return False
     try:
-        (folder / name).hardlink_to(like.folder / name)
+        os.link(f"{like.folder}/{name}", f"{folder}/{name}")
     except OSError:
         return False
     return True
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Make a link beside a folder point at it, in one step."""
+    fresh = link.with_name(f"{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.name)
+    fresh.replace(link)
 
 
 def _remove(entry: Path) -> None:

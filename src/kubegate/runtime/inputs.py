@@ -11,6 +11,7 @@ from kubegate.model.address import is_address
 from kubegate.model.config import ClusterConfig, Config, Mode
 from kubegate.model.facts import ClusterFacts, Facts, FrontCertificate, UpstreamFacts
 from kubegate.model.gatefile import Declaration
+from kubegate.model.places import Places
 from kubegate.model.plan import Plan
 from kubegate.model.planner import upstream_problems, verified_name
 from kubegate.model.problem import InvalidInput, Problem
@@ -20,6 +21,7 @@ from kubegate.runtime.findings import Findings
 from kubegate.runtime.front import Front, load_declared, names_in_play, own_front
 from kubegate.runtime.listening import reachable
 from kubegate.runtime.upstreams import Declared, Members
+from kubegate.system.files import FileState, state_of
 
 # With more servers than this a start does not wait for each to be looked at: HAProxy's health checks tell soon.
 _MOST_LOOKED_AT = 100
@@ -29,16 +31,14 @@ _DISCOVER_SECONDS = 5.0
 # To ask a cluster for its members takes some 6 ms of a core; many are asked less often, at a hundredth of a core for all.
 _DISCOVER_SHARE_SECONDS = 0.6
 
-_Signature = tuple[tuple[str, int, int, int], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Facts, what is worth a warning, and the files that were read."""
+    """Facts, what is worth a warning, and the files that were read, in which state of theirs."""
 
     facts: Facts
     warnings: tuple[Problem, ...]
-    files: frozenset[Path]
+    files: Mapping[Path, FileState]
 
 
 @dataclass(slots=True)
@@ -47,8 +47,7 @@ class _Known:
 
     cluster: ClusterConfig
     names: tuple[str, ...]
-    signature: _Signature
-    files: tuple[Path, ...]
+    files: dict[Path, FileState]
     declared: Declared
     front: FrontCertificate | None
     warnings: tuple[Problem, ...]
@@ -92,19 +91,26 @@ class Inputs:
         findings = Findings([])
         known: dict[str, _Known] = {}
         for number, cluster in enumerate(config.clusters):
+            names = _names(cluster, config)
+            old = None if fresh else self._unchanged(cluster, names)
+            if old is not None:
+                known[cluster.name] = old
+                continue
             with findings.also(declaration.places.at("clusters", number), "cluster"):
-                known[cluster.name] = self._read(cluster, number, declaration, fresh=fresh)
+                known[cluster.name] = self._read(cluster, names, declaration.places, number)
         at_all = fresh or sum(len(one.declared.servers) for one in known.values()) <= _MOST_LOOKED_AT
         limit = upstreams.at_once()
-        results = await asyncio.gather(*(self._look(one, limit, at_all=at_all, fresh=fresh) for one in known.values()))
+        # Whoever does not answer is looked at again by and by, and keeps no change waiting.
+        unknown = [one for one in known.values() if fresh or one.upstream is None or one.members is None]
+        results = await asyncio.gather(*(self._look(one, limit, at_all=at_all) for one in unknown))
         for problems in results:
             findings.problems += problems
         findings.raise_if_any()
         self._known = known
         facts = {name: ClusterFacts(one.upstream, one.front) for name, one in known.items() if one.upstream is not None}
         warnings = tuple(warning for one in known.values() for warning in _warnings(one))
-        files = frozenset(path for one in known.values() for path in one.files)
-        servers = sum(len(one.upstream.servers) for one in facts.values())
+        files = {path: state for one in known.values() for path, state in one.files.items()}
+        servers = 2 * sum(len(one.upstream.servers) for one in facts.values())
         return Gathered(Facts(facts, gather.most_connections(servers)), warnings, files)
 
     async def keep_up(self, changed: Callable[[], None]) -> None:
@@ -123,29 +129,38 @@ class Inputs:
         asked = sum(one.discovery is not None for one in self._known.values())
         found = []
         for one in self._known.values():
-            if not one.busy and one.due <= now and (seconds := _interval(one, asked)):
-                one.due = now + seconds
+            if one.busy or one.due > now:
+                continue
+            seconds = _interval(one, asked)
+            one.due = now + (seconds or _RESOLVE_SECONDS)
+            if seconds:
                 found.append(one)
         return found
 
-    def _read(self, cluster: ClusterConfig, number: int, declaration: Declaration, *, fresh: bool) -> _Known:
-        names = _names(cluster, declaration.config)
+    def _unchanged(self, cluster: ClusterConfig, names: tuple[str, ...]) -> _Known | None:
         old = self._known.get(cluster.name)
-        if old is not None and not fresh and old.cluster == cluster and old.names == names and old.signature == _sign(old.files):
-            return old
-        where = declaration.places.at("clusters", number, "upstream")
+        if old is None or old.cluster != cluster or old.names != names or old.files != _states(old.files):
+            return None
+        return old
+
+    def _read(self, cluster: ClusterConfig, names: tuple[str, ...], places: Places, number: int) -> _Known:
+        old = self._known.get(cluster.name)
+        # Before they are read: what changes while it is read is read again.
+        states = _states(_declared_files(cluster))
+        where = places.at("clusters", number, "upstream")
         findings = Findings([])
         declared: Declared | None = None
         front: FrontCertificate | None = None
         warnings: list[Problem] = []
         with findings.also(where, "upstream"):
             declared = upstreams.read(cluster, where, self._environ)
-        with findings.also(declaration.places.at("clusters", number, "certificate"), "front"):
+        with findings.also(places.at("clusters", number, "certificate"), "front"):
             front, warnings = self._front(cluster, names)
         findings.raise_if_any()
         assert declared is not None
-        files = _files(cluster, declared)
-        known = _Known(cluster, names, _sign(files), files, declared, front, tuple(warnings))
+        named = (*declared.context.files, declared.context.ca_file) if declared.context is not None else ()
+        states |= _states(path for path in named if path is not None and path not in states)
+        known = _Known(cluster, names, states, declared, front, tuple(warnings))
         if old is not None and old.declared == declared and old.cluster.upstream == cluster.upstream:
             known.members, known.upstream, known.proven = old.members, old.upstream, old.proven
             known.discovery = old.discovery
@@ -162,11 +177,8 @@ class Inputs:
         own: Front = own_front(names or [f"{cluster.name}.invalid"], self._environ, lasting=self._lasting)
         return own.certificate, [replace(warning, where=f"cluster {cluster.name}") for warning in own.warnings]
 
-    async def _look(self, one: _Known, limit: asyncio.Semaphore, *, at_all: bool, fresh: bool) -> list[Problem]:
-        """Find out what is not known yet, or all if `fresh`; returns why a cluster cannot be what it was declared to be."""
-        if one.upstream is not None and one.members is not None and not fresh:
-            # Whoever does not answer is looked at again by and by, and keeps no change waiting.
-            return []
+    async def _look(self, one: _Known, limit: asyncio.Semaphore, *, at_all: bool) -> list[Problem]:
+        """Look at a cluster; returns why it cannot be what it was declared to be."""
         before = one.upstream
         try:
             one.members = await upstreams.members(one.declared, one.discovery, one.members)
@@ -237,34 +249,25 @@ def _names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
     """The names that a certificate of the gate's own carries: the cluster's, and where it is the default, the addresses."""
     names = list(cluster.hosts)
     for listener in config.listeners:
-        reached = config.reached_at(listener)
-        if listener.default_cluster == cluster.name or reached == (cluster,):
+        alone = len(config.clusters) == 1 or listener.clusters == (cluster.name,)
+        if alone or listener.default_cluster == cluster.name:
             names = names_in_play(
                 cluster.model_copy(update={"hosts": tuple(names)}), listener.address, reachable(listener.address)
             )
     return tuple(dict.fromkeys(names))
 
 
-def _files(cluster: ClusterConfig, declared: Declared) -> tuple[Path, ...]:
+def _declared_files(cluster: ClusterConfig) -> list[Path]:
+    """The files that the declaration itself names."""
     upstream, given = cluster.upstream, cluster.certificate
-    files: list[Path | None] = [upstream.ca]
+    files: list[Path | None] = [upstream.ca, upstream.kubeconfig]
     if given is not None and cluster.mode is Mode.TERMINATE:
         files += [given.cert, given.key, given.chain, given.ca]
-    if declared.context is not None:
-        files += [*declared.context.files, declared.context.ca_file]
-    return tuple(dict.fromkeys(path for path in files if path is not None))
+    return [path for path in files if path is not None]
 
 
-def _sign(files: Iterable[Path]) -> _Signature:
-    """By which state of files something was read: as long as this stays the same, reading again gives the same."""
-    found = []
-    for path in files:
-        try:
-            stat = path.stat()
-            found.append((str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns))
-        except OSError:
-            found.append((str(path), 0, 0, 0))
-    return tuple(found)
+def _states(files: Iterable[Path]) -> dict[Path, FileState]:
+    return {path: state_of(path) for path in files}
 
 
 def _warnings(one: _Known) -> list[Problem]:

@@ -30,7 +30,7 @@ async def open_gate(gate: "Gate") -> None:
     folder = gate.store.running()
     if folder is not None and (before := plan_file.load(folder)[0]) is not None:
         gate.inputs.remember(before)
-    reading = await gate.look(reading, fresh=True)
+    reading = await gate.look(reading, fresh=False)
     if left is not None:
         await _take_over(gate, left, reading)
         gate.leave = False
@@ -68,7 +68,7 @@ async def _start(gate: "Gate", reading: "Reading") -> None:
         except InvalidInput as error:
             problems = error.problems
         except KubegateError as error:
-            if gate.store.running() is None:
+            if gate.store.last_good() is None:
                 raise
             problems = (gate.trouble(error),)
         else:
@@ -90,7 +90,7 @@ def _check_addresses(declaration: Declaration) -> None:
 
 async def _start_last(gate: "Gate", problems: tuple[Problem, ...]) -> None:
     """Start what ran last. Raises InvalidInput with the problems if there is nothing, or if that cannot run either."""
-    folder = gate.store.running()
+    folder = gate.store.last_good()
     if folder is None:
         raise InvalidInput(problems)
     gate.launch.recall()

@@ -1,12 +1,11 @@
 """A plan kept beside the files that say so, so that the next start knows what runs. Keys and CAs are named by digest only."""
 
-import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from kubegate.model.plan import Plan
@@ -19,14 +18,14 @@ _PLAN = TypeAdapter(Plan)
 
 def dump(plan: Plan) -> bytes:
     """The plan as JSON; what is in files of the generation is named by its SHA-256."""
-    return json.dumps(dataclasses.asdict(plan), default=_named, separators=(",", ":")).encode()
+    return orjson.dumps(plan, default=_named)
 
 
 def load(folder: Path) -> tuple[Plan | None, str]:
     """The plan that a generation's folder holds; None, and why, if it cannot be read."""
     try:
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
-        document = json.loads(files[PLAN_FILE])
+        document = orjson.loads(files[PLAN_FILE])
         contents = _contents(content for name, content in files.items() if name.endswith(".pem"))
         return _PLAN.validate_python(_restored(document, contents)), ""
     except OSError as error:

@@ -22,7 +22,7 @@ from kubegate.runtime.front import Front, given_front, names_in_play, own_front
 from kubegate.runtime.generation import Store
 from kubegate.runtime.listening import client_host, listen_problems, open_to_others, reachable, settle_port, store_name, unusable
 from kubegate.runtime.outfile import target_of
-from kubegate.system.files import explained, private_folder, reason, why_no_private_folder
+from kubegate.system.files import FileState, explained, private_folder, reason, state_of, why_no_private_folder
 from kubegate.system.folders import runtime_folder, state_folder
 
 _RUNTIME_HINT = "let XDG_RUNTIME_DIR (or RUNTIME_DIRECTORY) name a folder that belongs to this user"
@@ -135,11 +135,11 @@ async def plan_again(prepared: Prepared, environ: Mapping[str, str]) -> Plan:
     return plan_sole(declared.at(listen).config, Facts({cluster.name: found}, prepared.plan.process.max_connections))
 
 
-def followed(prepared: Prepared) -> frozenset[Path]:
-    """The files by which such a plan may become another one."""
+def followed(prepared: Prepared) -> dict[Path, FileState]:
+    """The files by which such a plan may become another one, in their present state."""
     given = prepared.declared.cluster.certificate
     files = [*prepared.context.files, prepared.context.ca_file, *([given.cert, given.key] if given else [])]
-    return frozenset(file for file in files if file is not None)
+    return {file: state_of(file) for file in files if file is not None}
 
 
 async def _upstream(

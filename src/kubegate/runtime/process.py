@@ -26,7 +26,7 @@ from kubegate.system.files import reason
 from kubegate.system.network import listener_on, listening_pids
 from kubegate.system.processes import ProcessId
 
-_START_SECONDS = 15.0
+_START_SECONDS = 60.0
 _KILL_SECONDS = 3.0
 _RETIRE_SECONDS = 5.0
 # The first new start is immediate; only a process that keeps dying waits, and never long.

@@ -35,7 +35,7 @@ from kubegate.runtime.reading import read_file
 from kubegate.runtime.service import Service
 from kubegate.runtime.signals import Stop
 from kubegate.runtime.upkeep import Upkeep
-from kubegate.system.files import explained, private_folder, reason
+from kubegate.system.files import FileState, explained, private_folder, reason, state_of
 
 _CHANGE_SECONDS = 20.0
 _DRAIN_SECONDS = 30.0
@@ -81,6 +81,7 @@ class Gate:
         # HAProxy goes on when this process ends.
         self.leave = False
         self._fresh = False
+        self._file_state: FileState = (0, 0, 0)
 
     @classmethod
     async def open(cls, file: Path, environ: Mapping[str, str], say: Say) -> Self:
@@ -110,8 +111,9 @@ class Gate:
 
     def parse(self) -> Reading:
         """Read the file, and follow it from now on."""
+        self._file_state = state_of(self.file)
         if not self.following.files.follows(self.file):
-            self.following.files.follow({self.file})
+            self.following.files.follow({self.file: self._file_state})
         try:
             return Reading(read_file(self.file))
         except InvalidInput as error:
@@ -125,7 +127,7 @@ class Gate:
             gathered = await self.inputs.gather(reading.declaration, fresh=fresh)
         except InvalidInput as error:
             return reading.refused(*error.problems)
-        self.following.files.follow({self.file, *gathered.files})
+        self.following.files.follow({self.file: self._file_state, **gathered.files})
         return Reading(reading.declaration, gathered)
 
     async def bring_to(self, config: Config, gathered: Gathered) -> Outcome | None:

@@ -7,8 +7,10 @@ Kubernetes projects), and a file that is written in place are all seen there (in
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from kubegate.system.files import FileState, state_of
 
 # Where inotify cannot be had, and against events that got lost, the state of the files is compared this often.
 _LOOK_SECONDS = 20.0
@@ -21,23 +23,19 @@ class Files:
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
-        self._files: frozenset[Path] = frozenset()
         self._folders: frozenset[Path] = frozenset()
-        self._state: dict[Path, tuple[int, int, int]] = {}
+        self._state: dict[Path, FileState] = {}
         self._again = asyncio.Event()
 
-    def follow(self, files: Iterable[Path]) -> None:
-        """Follow these files from now on."""
-        self._files = frozenset(files)
-        folders = frozenset(folder for file in self._files for folder in _folders(file))
-        self._state = self._look()
-        if folders != self._folders:
-            self._folders = folders
-            self._again.set()
+    def follow(self, files: Mapping[Path, FileState]) -> None:
+        """Follow these files from now on; in another state than this one they have changed."""
+        known, self._state = self._state.keys(), dict(files)
+        if known != files.keys():
+            self._look_at_folders()
 
     def follows(self, file: Path) -> bool:
         """Whether this file is followed."""
-        return file in self._files
+        return file in self._state
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -73,26 +71,33 @@ class Files:
 
     def _notice(self) -> None:
         """Say that something has changed if one of the files has, and not only a neighbour of theirs."""
-        state = self._look()
+        state = {file: state_of(file) for file in self._state}
         if state == self._state:
             return
         self._state = state
         # A link may lead elsewhere now.
-        folders = frozenset(folder for file in self._files for folder in _folders(file))
+        self._look_at_folders()
+        self.changed.set()
+
+    def _look_at_folders(self) -> None:
+        folders = _folders_of(self._state)
         if folders != self._folders:
             self._folders = folders
             self._again.set()
-        self.changed.set()
 
-    def _look(self) -> dict[Path, tuple[int, int, int]]:
-        found = {}
-        for file in self._files:
-            try:
-                stat = file.stat()
-                found[file] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-            except OSError:
-                found[file] = (0, 0, 0)
-        return found
+
+def _folders_of(files: Iterable[Path]) -> frozenset[Path]:
+    """The folders to watch for these files: most files are no links, and most stand beside one another."""
+    found: set[Path] = set()
+    plain: set[str] = set()
+    for file in files:
+        if os.path.islink(file):  # noqa: PTH114 - thousands of them are looked at again and again
+            found |= _folders(file)
+        else:
+            plain.add(os.path.dirname(file))  # noqa: PTH120
+    for folder in plain:
+        found |= _folders(Path(folder) / "any")
+    return frozenset(found)
 
 
 def _folders(file: Path) -> set[Path]:

@@ -23,6 +23,19 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
+FileState = tuple[int, int, int]
+"""As long as this stays the same (inode, size, time of the last change in ns), reading a file gives the same; zeros for none."""
+
+
+def state_of(path: Path) -> FileState:
+    """The state of a file, through links; it never fails."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - thousands of them are looked at again and again
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 @contextlib.contextmanager
 def explained(doing: str, hint: str = "") -> Iterator[None]:
     """Turn an OSError into a FileTrouble that begins with `doing`, as in `FILE cannot be written`."""
@@ -54,7 +67,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 
 def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Make a new file in a folder that nobody looks into yet; what is in it reaches the disk (fsync), its name by `sync_folder`.
+    """Make a new file in a folder that nobody looks into yet. It survives a power cut after `sync_file` and `sync_folder`.
 
     Raises OSError, also if it is there already.
     """
@@ -62,12 +75,19 @@ def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(file.fileno(), mode)
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+
+
+def sync_file(path: Path) -> None:
+    """Make what is in a file survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:
-    """Make renames in a folder survive a power cut."""
+    """Make new names and renames in a folder survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,9 +1,11 @@
 """The plan of a declared gate: which names lead where, which places clusters hold, how often API servers are checked."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from kubegate.model.address import Endpoint
-from kubegate.model.config import ClusterConfig, Config, ListenerConfig, Mode, UpstreamConfig
+from kubegate.model.config import ClusterConfig, Config, HealthConfig, ListenerConfig, Mode, UpstreamConfig
 from kubegate.model.facts import ClusterFacts, Facts, FrontCertificate, ServerFact, UpstreamFacts
 from kubegate.model.plan import Plan, Route
 from kubegate.model.planner import plan
@@ -85,10 +87,57 @@ def test_without_enough_places_each_has_one_of_its_own_name() -> None:
     assert list(places(planned(*many, running=first)))[:6] == [f"n{number}" for number in range(6)]
 
 
+def interval(found: Plan, name: str = "a") -> float:
+    """Seconds between two health checks of a server."""
+    return next(backend.health.interval for backend in found.backends if backend.cluster == name) / 1000
+
+
+def checked(name: str, seconds: float) -> ClusterConfig:
+    return cluster(name, f"{name}.test").model_copy(update={"health": HealthConfig(interval=timedelta(seconds=seconds))})
+
+
 def test_health_checks_are_stretched_when_servers_are_many_and_stay_so_while_it_is_nearly_right() -> None:
     few = planned(cluster("a", "a.test"), servers=50)
-    assert few.backends[0].health.interval == 3000
-    many = planned(cluster("a", "a.test"), servers=2000)
-    assert many.backends[0].health.interval == 96_000
-    assert planned(cluster("a", "a.test"), servers=1400, running=many).backends[0].health.interval == 96_000
-    assert planned(cluster("a", "a.test"), servers=50, running=many).backends[0].health.interval == 3000
+    assert interval(few) == 3
+    many = planned(cluster("a", "a.test"), servers=1000)
+    assert interval(many) == 48
+    assert interval(planned(cluster("a", "a.test"), servers=700, running=many)) == 48
+    assert interval(planned(cluster("a", "a.test"), servers=1500, running=many)) == 48
+    assert interval(planned(cluster("a", "a.test"), servers=2000, running=many)) == 96
+    assert interval(planned(cluster("a", "a.test"), servers=50, running=many)) == 3
+
+
+@pytest.mark.parametrize(("servers", "seconds"), [(68, 3), (69, 6), (136, 6), (137, 12), (500, 24), (10_000, 768)])
+def test_health_checks_take_a_twentieth_of_a_core_at_most(servers: int, seconds: float) -> None:
+    """Each costs about 1.1 ms of CPU time, and a server has two; intervals are multiplied by powers of two."""
+    assert interval(planned(checked("a", 3), servers=servers)) == seconds
+    assert 2 * servers * 0.0011 / seconds <= 0.05
+
+
+def test_a_server_is_checked_once_where_tls_is_passed_through() -> None:
+    sealed = checked("a", 3).model_copy(update={"mode": Mode.PASSTHROUGH})
+    assert interval(planned(sealed, servers=136)) == 3
+    assert interval(planned(sealed, servers=137)) == 6
+
+
+def test_checks_of_all_clusters_count_each_by_its_own_interval() -> None:
+    found = planned(checked("a", 1), checked("b", 60), servers=22)
+    assert (interval(found, "a"), interval(found, "b")) == (1, 60)
+    found = planned(checked("a", 1), checked("b", 2), servers=22)
+    assert (interval(found, "a"), interval(found, "b")) == (2, 4)
+
+
+def test_another_declared_interval_counts_at_once() -> None:
+    found = planned(checked("a", 3))
+    for seconds in (1.5, 0.3, 30):
+        assert interval(planned(checked("a", seconds), running=found)) == seconds
+
+
+def test_a_place_that_waits_is_checked_as_the_others() -> None:
+    found = planned(checked("a", 3), servers=500)
+    assert {backend.health.interval for backend in found.backends} == {24_000}
+
+
+def test_no_interval_is_longer_than_the_timers_of_haproxy() -> None:
+    found = planned(checked("a", 0.001), checked("b", 24 * 86_400))
+    assert 0 < interval(found, "b") * 1000 < 2**31

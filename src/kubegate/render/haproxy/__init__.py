@@ -4,6 +4,7 @@ from kubegate.model.plan import Plan
 from kubegate.render.bundle import Bundle
 from kubegate.render.haproxy import backend, defaults, frontend, global_, metrics
 from kubegate.render.haproxy.draft import Draft
+from kubegate.render.haproxy.listened import listened
 from kubegate.render.haproxy.shape import CONFIG_FILE, Shape
 
 __all__ = ["ADMIN_SOCKET", "CONFIG_FILE", "Shape", "render", "shape"]
@@ -26,9 +27,9 @@ def shape(plan: Plan, sockets: str = "") -> Shape:
     draft.section("global", global_.lines(plan.process, f"{sockets}{ADMIN_SOCKET}", hops=hops))
     draft.section("defaults", defaults.lines())
     for front in plan.frontends:
-        frontend.draw(front, plan.process, draft, sockets)
+        frontend.draw(front, plan, draft, sockets)
     for one in plan.backends:
         backend.draw(one, draft)
     if plan.process.metrics is not None:
-        metrics.draw(plan.process.metrics, draft, sockets)
+        metrics.draw(listened(plan.process.metrics, plan), draft, sockets)
     return draft.shape()

@@ -7,35 +7,38 @@ SNI it may be any address, and any name that is no cluster's, for a client may h
 
 import hashlib
 
-from kubegate.model.plan import Frontend, Process, Shown
+from kubegate.model.plan import Frontend, Plan, Process, Shown
 from kubegate.render.haproxy import access_log, guards, routes, streams
 from kubegate.render.haproxy.backend import stream_name
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.errors import deny
+from kubegate.render.haproxy.listened import listened
+from kubegate.render.haproxy.ranges import written
 from kubegate.render.haproxy.routes import NO_NAME, NOT_OPENED
 
 _NAME_HINT = "set server or tls-server-name in your kubeconfig to the name of a cluster"
 
 
-def draw(front: Frontend, process: Process, draft: Draft, sockets: str) -> None:
+def draw(front: Frontend, plan: Plan, draft: Draft, sockets: str) -> None:
     """The sections of a listener, and the files that they name; `sockets` is the folder for a socket of its own."""
+    bind = _bind(front, plan, draft)
     draft.maps.update({file: dict(entries) for file, entries in routes.lookups(front).items()})
     if not front.opens and front.sole:
-        lines = [*_bind(front, draft), "mode tcp", "timeout client-fin 1h", f"default_backend {front.default}"]
+        lines = [*bind, "mode tcp", "timeout client-fin 1h", f"default_backend {front.default}"]
         draft.section(f"frontend {front.name}", lines)
     elif not front.passes:
-        _opened(front, draft, front.name, _bind(front, draft), log=process.access_log)
+        _opened(front, draft, front.name, bind, log=plan.process.access_log)
     else:
-        _split(front, process, draft, sockets)
+        _split(front, plan.process, draft, sockets, bind)
 
 
-def _split(front: Frontend, process: Process, draft: Draft, sockets: str) -> None:
+def _split(front: Frontend, process: Process, draft: Draft, sockets: str, bind: list[str]) -> None:
     """Names are read from the TLS greeting; what is to be opened takes a hop to a listener of its own."""
     names = routes.passed_file(front)
     hop = f"{front.name}:opened"
     named = "{ var(txn.cluster) -m found }"
     lines = [
-        *_bind(front, draft),
+        *bind,
         "mode tcp",
         # Where there is a hop, HAProxy may carry more, so that each of these connections can take it.
         f"maxconn {process.max_connections}",
@@ -132,12 +135,11 @@ def _routing(front: Frontend) -> list[str]:
     ]
 
 
-def _bind(front: Frontend, draft: Draft) -> list[str]:
-    # Every address means the IPv4 ones too, whatever the system's `net.ipv6.bindv6only` says.
-    line = f"bind {front.listen} v4v6" if front.listen.host == "::" else f"bind {front.listen}"
+def _bind(front: Frontend, plan: Plan, draft: Draft) -> list[str]:
+    line = f"bind {listened(front.listen, plan)}"
     if front.proxy_from is None:
         return [line]
     senders = f"{front.name}-senders.ranges"
-    draft.ranges[senders] = front.proxy_from
+    draft.ranges[senders] = written(front.proxy_from)
     # From anybody else such a line is no TLS greeting, and ends the connection.
     return [line, f"tcp-request connection expect-proxy layer4 if {{ src -f {senders} }}"]

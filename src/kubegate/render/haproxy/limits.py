@@ -6,11 +6,11 @@ The numbers stand in a map and the ranges in an ACL file, so that the Runtime AP
 from kubegate.model.plan import Backend
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.errors import deny
+from kubegate.render.haproxy.ranges import written
 
 LIMITS_FILE = "limits.map"
 # Requests are counted over ten seconds.
 _WINDOW_SECONDS = 10
-_EVERYBODY = ("0.0.0.0/0", "::/0")
 
 
 def ranges_file(backend: str) -> str:
@@ -69,5 +69,5 @@ def table(backend: Backend) -> list[str]:
 
 def _allowed(backend: Backend, draft: Draft) -> str:
     file = ranges_file(backend.name)
-    draft.ranges[file] = _EVERYBODY if backend.allow is None else backend.allow
+    draft.ranges[file] = written(backend.allow)
     return f"{{ src -f {file} }}"

@@ -11,6 +11,7 @@ from kubegate.model.plan import Backend, Frontend, Plan
 from kubegate.render.haproxy.backend import names
 from kubegate.render.haproxy.limits import ranges_file
 from kubegate.render.haproxy.live import Command, Rewrite, Step
+from kubegate.render.haproxy.ranges import written
 from kubegate.render.haproxy.routes import NOT_OPENED, lookups
 
 _Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -51,8 +52,7 @@ def narrowing(before: Plan, after: Plan) -> Narrowing:
         allowed = _allowed(heir, backend)
         if allowed == backend.allow:
             continue
-        ranges = ("0.0.0.0/0", "::/0") if allowed is None else allowed
-        steps.append(Rewrite("acl", ranges_file(backend.name), ranges))
+        steps.append(Rewrite("acl", ranges_file(backend.name), written(allowed)))
         if allowed is not None:
             networks = tuple(ipaddress.ip_network(one) for one in allowed)
             ends.update(dict.fromkeys(names(backend), networks))
