@@ -4,18 +4,17 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from kubegate import __version__
 from kubegate.cli.console import NOTHING_STARTED, Output, errors_reported, line, rows, say, show, show_json
-from kubegate.model.config import Mode
-from kubegate.model.status import Remark, Status
-from kubegate.runtime.declare import Flags
-from kubegate.runtime.expose import Exposure
-from kubegate.runtime.signals import Stop
+
+if TYPE_CHECKING:
+    from kubegate.model.status import Remark, Status
+    from kubegate.runtime.declare import Flags
 
 SUMMARY = "Expose the API server of a kubeconfig, until stopped."
 EXAMPLES = (
@@ -52,6 +51,8 @@ def command(
     output: Annotated[Output, typer.Option(help="How facts are printed.")] = Output.TEXT,
 ) -> None:
     """Expose the API server of a kubeconfig."""
+    from kubegate.runtime.declare import Flags
+
     flags = Flags(
         kubeconfig=kubeconfig,
         context=context,
@@ -70,7 +71,10 @@ def command(
         asyncio.run(_expose(flags, output))
 
 
-async def _expose(flags: Flags, output: Output) -> None:
+async def _expose(flags: "Flags", output: Output) -> None:
+    from kubegate.runtime.expose import Exposure
+    from kubegate.runtime.signals import Stop
+
     async with Stop() as stop:
         exposure = await stop.unless_asked(Exposure.open(flags, os.environ, say))
         if exposure is None:
@@ -85,7 +89,7 @@ async def _expose(flags: Flags, output: Output) -> None:
         say("stopped" if drained else "stopped; what was still open was ended")
 
 
-def _text(status: Status) -> Iterator[Text]:
+def _text(status: "Status") -> Iterator[Text]:
     """The facts of a gate for a person."""
     yield line((f"kubegate {__version__} exposes {status.upstream.context} at {status.url}", "bold"))
     yield line()
@@ -102,7 +106,7 @@ def _text(status: Status) -> Iterator[Text]:
     yield line(("Running; Ctrl-C stops it.", "dim"))
 
 
-def _remarks(title: str, style: str, remarks: tuple[Remark, ...]) -> Iterator[Text]:
+def _remarks(title: str, style: str, remarks: "tuple[Remark, ...]") -> Iterator[Text]:
     if remarks:
         yield line()
         yield line((title, style))
@@ -112,7 +116,7 @@ def _remarks(title: str, style: str, remarks: tuple[Remark, ...]) -> Iterator[Te
             yield line((f"    {remark.hint}", "dim"))
 
 
-def _facts(status: Status) -> list[tuple[str, str]]:
+def _facts(status: "Status") -> list[tuple[str, str]]:
     upstream = status.upstream
     reach = ", ".join(f"{entry.address} ({entry.interface})" for entry in status.reach)
     verified = f"verified by CA and as {upstream.verified_name}" if upstream.verified_name else "NOT VERIFIED"
@@ -139,7 +143,7 @@ def _facts(status: Status) -> list[tuple[str, str]]:
     return facts
 
 
-def _to_whom(status: Status) -> str:
-    if status.mode is Mode.PASSTHROUGH:
+def _to_whom(status: "Status") -> str:
+    if status.mode == "passthrough":
         return "everyone who reaches it; TLS and login are the API server's own, untouched"
     return "everyone who reaches it; each caller's own bearer token decides, nothing is added"

@@ -8,8 +8,12 @@ import typer
 from kubegate.cli.console import Output
 
 DEFAULT_FILE = Path("kubegate.yaml")
-ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The declared file.", metavar="FILE")]
+# Whether a file can be read is found out, and told, by whoever reads it.
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="The declared file.", metavar="FILE", readable=False)]
 MaybeFile = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The file of the gate that is meant. Default: the only one.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="The file of the gate that is meant. Default: the only one.", metavar="FILE", readable=False
+    ),
 ]
 OutputAs = Annotated[Output, typer.Option(help="How facts are printed.")]

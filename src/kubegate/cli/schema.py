@@ -3,7 +3,6 @@
 import json
 
 from kubegate.cli.console import line, show
-from kubegate.model.schema import json_schema
 
 SUMMARY = "Print the JSON Schema of the file that `kubegate run` reads."
 EXAMPLES = ("kubegate schema > gate.schema.json",)
@@ -11,4 +10,6 @@ EXAMPLES = ("kubegate schema > gate.schema.json",)
 
 def command() -> None:
     """Print the JSON Schema."""
+    from kubegate.model.schema import json_schema
+
     show(line(text) for text in json.dumps(json_schema(), indent=2).splitlines())

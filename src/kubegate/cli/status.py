@@ -1,17 +1,21 @@
-"""`kubegate status` and `kubegate reload`: what a gate that runs says of itself."""
+"""`kubegate status` and `kubegate reload`: what a gate that runs says of itself.
+
+What a command needs is loaded when it runs: nobody waits for it who only asks how a command is written.
+"""
 
 import os
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from kubegate.cli.console import BAD_INPUT, FAILURE, Output, columns, errors_reported, line, rows, show, show_json
 from kubegate.cli.options import MaybeFile, OutputAs
-from kubegate.model.gate_status import ClusterStatus, GateStatus, Reloaded, ServerStatus, healthy
-from kubegate.model.status import Remark
-from kubegate.runtime import control_client
+
+if TYPE_CHECKING:
+    from kubegate.model.gate_status import ClusterStatus, GateStatus, Reloaded, ServerStatus
+    from kubegate.model.status import Remark
 
 SUMMARY = "Show what really runs, and what needs attention."
 EXAMPLES = ("kubegate status", "kubegate status -c kubegate.yaml --output json", "kubegate status --check || echo look")
@@ -28,18 +32,23 @@ def command(
     output: OutputAs = Output.TEXT,
 ) -> None:
     """Show a running gate."""
+    from kubegate.model.gate_status import healthy
+    from kubegate.runtime import control_client
+
     with errors_reported(output):
         found = control_client.status(config, os.environ)
     if output is Output.JSON:
         show_json(found.model_dump(mode="json") | {"healthy": healthy(found)})
     else:
-        show(_text(found))
+        show(_text(found, well=healthy(found)))
     if check and not healthy(found):
         raise typer.Exit(FAILURE)
 
 
 def reload(config: MaybeFile = None, output: OutputAs = Output.TEXT) -> None:
     """Reload a running gate."""
+    from kubegate.runtime import control_client
+
     with errors_reported(output):
         found = control_client.reload(config, os.environ)
     if output is Output.JSON:
@@ -50,7 +59,7 @@ def reload(config: MaybeFile = None, output: OutputAs = Output.TEXT) -> None:
         raise typer.Exit(BAD_INPUT)
 
 
-def _reloaded(found: Reloaded) -> Iterator[Text]:
+def _reloaded(found: "Reloaded") -> Iterator[Text]:
     status = found.status
     if status.refused:
         yield from _refused(status)
@@ -64,11 +73,11 @@ def _reloaded(found: Reloaded) -> Iterator[Text]:
             f"{found.streams_ended} open requests and streams were ended" if found.streams_ended else "no open stream was ended"
         )
         yield line((f"Generation {status.generation} runs; {how}, and {ended}.", "bold"))
-    yield from _warnings(status)
+    if status.warnings:
+        yield line((f"{len(status.warnings)} warnings: kubegate status shows them.", "yellow"))
 
 
-def _text(status: GateStatus) -> Iterator[Text]:
-    well = healthy(status)
+def _text(status: "GateStatus", *, well: bool) -> Iterator[Text]:
     head = "runs, and everything is up" if well else "runs, and something needs attention"
     yield line((f"kubegate {status.version} {head}", "bold green" if well else "bold yellow"))
     yield line()
@@ -83,7 +92,7 @@ def _text(status: GateStatus) -> Iterator[Text]:
     yield from _warnings(status)
 
 
-def _facts(status: GateStatus) -> list[tuple[str, str]]:
+def _facts(status: "GateStatus") -> list[tuple[str, str]]:
     carried = sum(cluster.carried for cluster in status.clusters)
     streams = sum(cluster.streams for cluster in status.clusters)
     old = f"{len(status.old_workers)} of at most {status.max_old_workers}"
@@ -99,7 +108,7 @@ def _facts(status: GateStatus) -> list[tuple[str, str]]:
     ]
 
 
-def _cluster(cluster: ClusterStatus) -> Iterator[Text]:
+def _cluster(cluster: "ClusterStatus") -> Iterator[Text]:
     opened = "" if cluster.mode == "terminate" else ", TLS passed through"
     verified = f"verified as {cluster.verified_name}" if cluster.verified_name else "NOT VERIFIED"
     if not cluster.servers:
@@ -124,12 +133,12 @@ def _cluster(cluster: ClusterStatus) -> Iterator[Text]:
         yield line("  ", ("no API server that can be used", "bold red"))
 
 
-def _server(server: ServerStatus) -> tuple[str | tuple[str, str], ...]:
+def _server(server: "ServerStatus") -> tuple[str | tuple[str, str], ...]:
     since = f"for {_span(server.seconds)}" if server.seconds is not None else ""
     return (server.state, _STATES.get(server.state, "")), server.address, since, f"carries {server.carried}", server.why
 
 
-def _refused(status: GateStatus) -> Iterator[Text]:
+def _refused(status: "GateStatus") -> Iterator[Text]:
     if not status.refused:
         return
     started = ", and the last good configuration was started" if status.from_last_good else ""
@@ -141,14 +150,14 @@ def _refused(status: GateStatus) -> Iterator[Text]:
             yield line((f"    {problem.hint}", "dim"))
 
 
-def _warnings(status: GateStatus) -> Iterator[Text]:
+def _warnings(status: "GateStatus") -> Iterator[Text]:
     if status.warnings:
         yield line()
         yield line(("Warnings", "bold yellow"))
     yield from warnings(status.warnings)
 
 
-def warnings(found: tuple[Remark, ...]) -> Iterator[Text]:
+def warnings(found: "tuple[Remark, ...]") -> Iterator[Text]:
     """What is not as it should be, and what to do about it."""
     for warning in found:
         yield line(f"  - {warning.message}")

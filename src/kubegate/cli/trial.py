@@ -14,15 +14,13 @@ from rich.text import Text
 from kubegate.cli.console import Output, columns, errors_reported, line, show, show_json
 from kubegate.cli.options import DEFAULT_FILE, ConfigFile, OutputAs
 from kubegate.cli.status import warnings
-from kubegate.model.gate_status import Rehearsal
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.render.haproxy import CONFIG_FILE
-from kubegate.runtime import control_client
-from kubegate.runtime.control_client import Asked
 from kubegate.system.files import reason, write_new
 
 if TYPE_CHECKING:
+    from kubegate.model.gate_status import Rehearsal
     from kubegate.model.plan import Backend
+    from kubegate.runtime.control_client import Asked
     from kubegate.runtime.trial import Trial
 
 CHECK = "Check a file and all that it names: every problem at once."
@@ -80,11 +78,15 @@ def _cluster(backend: "Backend", names: list[str]) -> tuple[str | tuple[str, str
     return (backend.cluster or "", "bold"), ", ".join(names) or "whatever name clients give", f"{opened}{what}"
 
 
-GateFile = Annotated[Path | None, typer.Option("--gate", help="The file of the running gate.", metavar="FILE")]
+GateFile = Annotated[
+    Path | None, typer.Option("--gate", help="The file of the running gate that is meant.", metavar="FILE", readable=False)
+]
 
 
 def diff(config: ConfigFile = DEFAULT_FILE, gate: GateFile = None, output: OutputAs = Output.TEXT) -> None:
     """Compare a declared file with what runs: by default in the gate of this very file, else in the only one that runs."""
+    from kubegate.runtime import control_client
+
     with errors_reported(output):
         asked = control_client.find(gate if gate is not None else config, os.environ)
         if gate is None and not asked.answers():
@@ -98,8 +100,10 @@ def diff(config: ConfigFile = DEFAULT_FILE, gate: GateFile = None, output: Outpu
         show(_compared(found))
 
 
-def _only_one(asked: Asked) -> Asked:
+def _only_one(asked: "Asked") -> "Asked":
     """The only gate that runs, if there is one; else the one that was meant, which then says why it does not answer."""
+    from kubegate.runtime import control_client
+
     try:
         other = control_client.find(None, os.environ)
     except control_client.NotRunning:
@@ -107,7 +111,7 @@ def _only_one(asked: Asked) -> Asked:
     return other if other.answers() else asked
 
 
-def _compared(found: Rehearsal) -> Iterator[Text]:
+def _compared(found: "Rehearsal") -> Iterator[Text]:
     if not found.changes and not found.reload:
         yield line("nothing would change")
     else:
@@ -134,6 +138,8 @@ def render(
     output: OutputAs = Output.TEXT,
 ) -> None:
     """Print what a file is rendered to: as the gate would that runs by it, else as a new one would."""
+    from kubegate.render.haproxy import CONFIG_FILE
+
     del target
     with errors_reported(output):
         files = _rendered(config, gate, keys=out is not None)
@@ -150,6 +156,8 @@ def render(
 
 
 def _rendered(config: Path, gate: Path | None, *, keys: bool) -> Mapping[str, str]:
+    from kubegate.runtime import control_client
+
     asked = control_client.find(gate if gate is not None else config, os.environ)
     if gate is not None or asked.answers():
         return control_client.rehearse(asked, config, keys=keys).files

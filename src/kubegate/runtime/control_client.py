@@ -119,11 +119,11 @@ def find(file: Path | None, environ: Mapping[str, str]) -> Asked:
     """The gate that `file` declares, or the only one that runs. Raises NotRunning, or InvalidInput if there are several."""
     if file is not None:
         return Asked(file, run_folder(file, environ))
-    known = [Asked(path, folder) for path, folder in running(environ).items()]
+    known = [Asked(path, folder) for path, folder in sorted(running(environ).items())]
     if len(known) == 1:
         return known[0]
-    names = ", ".join(one.shown for one in known)
     found = [one for one in known if one.answers()]
+    names = ", ".join(one.shown for one in found or known)
     if len(found) > 1:
         raise InvalidInput([Problem("--config", "gate.many", f"several gates run here: {names}", "say which one: -c FILE")])
     if not found:

@@ -46,7 +46,9 @@ async def rehearse(gate: "Gate", file: Path, shown: str, *, keys: bool) -> Rehea
         reload=live is None,
         streams_ended=ended,
         streams_at_bound=at_bound,
-        warnings=tuple(Remark(code=one.code, message=_told(one), hint=one.hint) for one in gathered.warnings),
+        warnings=tuple(
+            Remark(code=one.code, message=_told(one), hint=one.hint) for one in gathered.warnings if one not in gate.warnings
+        ),
         files=target.bundle().texts(keys=keys),
     )
 
