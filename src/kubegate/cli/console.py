@@ -68,11 +68,14 @@ def show(lines: Iterable[Text], *, stderr: bool = False) -> None:
     """Print lines; they are not wrapped, and styled only where a terminal reads them and NO_COLOR is not set."""
     stream = sys.stderr if stderr else sys.stdout
     terminal = stream is not None and not stream.closed and stream.isatty()
+    if not terminal:
+        _write(stream, "".join(f"{text.plain}\n" for text in lines))
+        return
     buffer = io.StringIO()
     screen = Console(
         file=buffer,
-        force_terminal=terminal,
-        color_system="auto" if terminal and not os.environ.get("NO_COLOR") else None,
+        force_terminal=True,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
         highlight=False,
         soft_wrap=True,
     )

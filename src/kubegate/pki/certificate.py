@@ -38,14 +38,26 @@ class Certificate:
     parsed: x509.Certificate = field(repr=False)
     dns_names: tuple[str, ...]
     ip_addresses: tuple[str, ...]
-    subject: str
-    issuer: str
     not_before: datetime
     not_after: datetime
     sha256: str
     is_ca: bool
-    self_signed: bool
     usages: frozenset[str] | None
+
+    @property
+    def subject(self) -> str:
+        """The subject as RFC 4514 writes it."""
+        return printable(self.parsed.subject.rfc4514_string())
+
+    @property
+    def issuer(self) -> str:
+        """The issuer, as the subject."""
+        return printable(self.parsed.issuer.rfc4514_string())
+
+    @property
+    def self_signed(self) -> bool:
+        """Whether its own key signed it, which is calculated each time."""
+        return _signed(self.parsed, self.parsed)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,6 +85,8 @@ class Certificate:
 
 def read_certificate(parsed: x509.Certificate) -> Certificate:
     """The facts of a parsed certificate. Raises one of UNPARSABLE if an extension cannot be understood."""
+    # Names that cannot be understood are found here; whether they are text is asked only where they are shown.
+    _ = parsed.subject, parsed.issuer
     constraints = _extension(parsed, x509.BasicConstraints)
     usage = _extension(parsed, x509.ExtendedKeyUsage)
     names = _extension(parsed, x509.SubjectAlternativeName)
@@ -80,13 +94,10 @@ def read_certificate(parsed: x509.Certificate) -> Certificate:
         parsed=parsed,
         dns_names=tuple(printable(name) for name in names.get_values_for_type(x509.DNSName)) if names else (),
         ip_addresses=tuple(str(ip) for ip in names.get_values_for_type(x509.IPAddress)) if names else (),
-        subject=printable(parsed.subject.rfc4514_string()),
-        issuer=printable(parsed.issuer.rfc4514_string()),
         not_before=parsed.not_valid_before_utc,
         not_after=parsed.not_valid_after_utc,
         sha256=parsed.fingerprint(hashes.SHA256()).hex(":").upper(),
         is_ca=bool(constraints and constraints.ca),
-        self_signed=_signed(parsed, parsed),
         usages=frozenset(oid.dotted_string for oid in usage) if usage else None,
     )
 

@@ -1,15 +1,18 @@
 """From a gate that runs to its status: what HAProxy says, beside what was declared."""
 
 import contextlib
+import functools
 import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from kubegate import __version__
-from kubegate.model.config import ClusterConfig, Mode
+from kubegate.model.config import Mode
 from kubegate.model.gate_status import (
     CertificateStatus,
     ClusterStatus,
@@ -59,9 +62,7 @@ async def report(gate: "Gate") -> GateStatus:
             for one in gate.warnings
         ),
         listeners=_listeners(plan),
-        clusters=tuple(_cluster(gate, backend, statistics, carried) for backend in plan.backends if backend.cluster)
-        if plan
-        else (),
+        clusters=_clusters(plan, statistics, carried),
         old_workers=tuple(old),
         max_old_workers=plane.bounds.old_workers,
         leaving_servers=len(plane.retirement.leaving),
@@ -69,6 +70,13 @@ async def report(gate: "Gate") -> GateStatus:
         live_changes=gate.live_changes,
         streams_ended=gate.streams_ended,
     )
+
+
+def _clusters(plan: Plan | None, statistics: Statistics, old: Iterable[Session]) -> tuple[ClusterStatus, ...]:
+    if plan is None:
+        return ()
+    view = _View.of(plan, statistics, old)
+    return tuple(view.cluster(backend) for backend in plan.backends if backend.cluster)
 
 
 def _listeners(plan: Plan | None) -> tuple[ListenerStatus, ...]:
@@ -86,45 +94,74 @@ def _listeners(plan: Plan | None) -> tuple[ListenerStatus, ...]:
     )
 
 
-def _cluster(gate: "Gate", backend: Backend, statistics: Statistics, old: list[Session]) -> ClusterStatus:
-    sections = names(backend)
-    declared: ClusterConfig | None = gate.config.cluster(backend.cluster or "") if gate.config else None
-    plan = gate.data_plane.plan
-    routes = [route for front in plan.frontends for route in front.routes if route.backend == backend.name] if plan else []
-    streams = statistics.carried([stream_name(backend.name)]) if backend.opened else statistics.carried([backend.name])
-    return ClusterStatus(
-        name=backend.cluster or backend.name,
-        mode=Mode.TERMINATE if backend.opened else Mode.PASSTHROUGH,
-        hosts=tuple(dict.fromkeys(route.host for route in routes)),
-        backend=backend.name,
-        verified_name=backend.verification.name if backend.verification else None,
-        allow=backend.allow or (),
-        check_seconds=backend.health.interval / 1000,
-        servers=tuple(statistics.servers(backend)),
-        certificate=_certificate(plan, backend) if declared is None or declared.mode is Mode.TERMINATE else None,
-        carried=statistics.carried(sections) + sum(1 for one in old if one.backend in sections),
-        streams=streams + sum(1 for one in old if one.backend in sections),
-    )
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What is told of each cluster, found once for all: hosts by backend, certificates (PEM) by cluster.
+
+    `old` are the requests and streams that workers of earlier configurations carry, by section.
+    """
+
+    statistics: Statistics
+    hosts: Mapping[str, Mapping[str, None]]
+    certificates: Mapping[str, bytes]
+    old: Mapping[str, int]
+
+    @classmethod
+    def of(cls, plan: Plan, statistics: Statistics, old: Iterable[Session]) -> "_View":
+        hosts: dict[str, dict[str, None]] = {}
+        certificates: dict[str, bytes] = {}
+        for front in plan.frontends:
+            for route in front.routes:
+                hosts.setdefault(route.backend, {})[route.host] = None
+            for shown in front.certificates:
+                certificates.setdefault(shown.name, shown.pem)
+        return cls(statistics, hosts, certificates, Counter(session.backend for session in old))
+
+    def cluster(self, backend: Backend) -> ClusterStatus:
+        """The status of the cluster that has a backend."""
+        sections = names(backend)
+        name = backend.cluster or backend.name
+        pem = self.certificates.get(name) if backend.opened else None
+        streams = self.statistics.carried([stream_name(backend.name) if backend.opened else backend.name])
+        old = sum(self.old.get(section, 0) for section in sections)
+        return ClusterStatus(
+            name=name,
+            mode=Mode.TERMINATE if backend.opened else Mode.PASSTHROUGH,
+            hosts=tuple(self.hosts.get(backend.name, ())),
+            backend=backend.name,
+            verified_name=backend.verification.name if backend.verification else None,
+            allow=backend.allow or (),
+            check_seconds=backend.health.interval / 1000,
+            servers=tuple(self.statistics.servers(backend)),
+            certificate=_certificate(_leaf(pem)) if pem is not None else None,
+            carried=self.statistics.carried(sections) + old,
+            streams=streams + old,
+        )
 
 
-def _certificate(plan: Plan | None, backend: Backend) -> CertificateStatus | None:
-    for front in plan.frontends if plan else ():
-        for shown in front.certificates:
-            if shown.name == backend.cluster:
-                return _shown(shown.pem)
-    return None
+class _Leaf(NamedTuple):
+    """What is told of a certificate, whatever day it is."""
+
+    names: tuple[str, ...]
+    sha256: str
+    not_after: datetime
+    self_signed: bool
 
 
-def _shown(pem: bytes) -> CertificateStatus | None:
+@functools.lru_cache(maxsize=4096)
+def _leaf(pem: bytes) -> _Leaf | None:
+    # Status and metrics are asked for all the time, and certificates change rarely.
     for block in blocks(pem):
         if block.label == "CERTIFICATE":
-            leaf = read_certificate(x509.load_pem_x509_certificate(block.text))
-            left = leaf.not_after - datetime.now(UTC)
-            return CertificateStatus(
-                names=leaf.names,
-                sha256=leaf.parsed.fingerprint(hashes.SHA256()).hex(":").upper(),
-                not_after=leaf.not_after,
-                days_left=left.days,
-                self_signed=leaf.self_signed,
-            )
+            read = read_certificate(x509.load_pem_x509_certificate(block.text))
+            return _Leaf(read.names, read.sha256, read.not_after, read.self_signed)
     return None
+
+
+def _certificate(leaf: _Leaf | None) -> CertificateStatus | None:
+    if leaf is None:
+        return None
+    days = (leaf.not_after - datetime.now(UTC)).days
+    return CertificateStatus(
+        names=leaf.names, sha256=leaf.sha256, not_after=leaf.not_after, days_left=days, self_signed=leaf.self_signed
+    )

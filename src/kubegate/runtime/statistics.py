@@ -2,8 +2,10 @@
 
 import csv
 import io
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kubegate.model.gate_status import ServerStatus
 from kubegate.model.plan import Backend
@@ -28,35 +30,59 @@ _WORDS = {
 }
 
 
+class Row(NamedTuple):
+    """What is used of the hundred columns of a row."""
+
+    pxname: str
+    svname: str
+    scur: str
+    status: str
+    lastchg: str
+    check_status: str
+    check_code: str
+    last_chk: str
+
+
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The rows of `show stat`, by section and name of server (or `BACKEND`)."""
+    """The rows of `show stat`, by section, and within it by the name of the server (or `BACKEND`)."""
 
-    rows: Mapping[tuple[str, str], Mapping[str, str]]
+    rows: Mapping[str, Mapping[str, Row]]
 
     @classmethod
     def read(cls, text: str) -> "Statistics":
         """Read the CSV form (management guide 9.1)."""
-        reader = csv.DictReader(io.StringIO(text.removeprefix("# ")))
-        return cls({(row["pxname"], row["svname"]): row for row in reader})
+        reader = csv.reader(io.StringIO(text.removeprefix("# ")))
+        header = next(reader, [])
+        found: dict[str, dict[str, Row]] = {}
+        if header:
+            pick = operator.itemgetter(*(header.index(column) for column in Row._fields))
+            for line in reader:
+                row = Row(*pick(line))
+                found.setdefault(row.pxname, {})[row.svname] = row
+        return cls(found)
 
     def carried(self, sections: Iterable[str]) -> int:
         """Requests and streams that these sections carry now."""
-        return sum(_number(self.rows.get((section, "BACKEND"), {}), "scur") for section in sections)
+        return sum(self._carried(section, "BACKEND") for section in sections)
+
+    def _carried(self, section: str, name: str) -> int:
+        row = self.rows.get(section, {}).get(name)
+        return int(row.scur) if row is not None and row.scur.isdigit() else 0
 
     def servers(self, backend: Backend) -> Iterator[ServerStatus]:
         """The servers of a backend, those on their way out too."""
         declared = {f"{at.host}:{at.port}" for at in backend.servers}
-        for (section, name), row in self.rows.items():
-            if section == backend.name and name not in ("BACKEND", "FRONTEND"):
-                carried = sum(_number(self.rows.get((one, name), {}), "scur") for one in names(backend))
+        for name, row in self.rows.get(backend.name, {}).items():
+            if name not in ("BACKEND", "FRONTEND"):
+                carried = sum(self._carried(section, name) for section in names(backend))
                 address = server_address(name)
-                yield _server(address, row, carried, leaving="DRAIN" in row["status"] or address not in declared)
+                yield _server(address, row, carried, leaving="DRAIN" in row.status or address not in declared)
 
 
-def _server(address: str, row: Mapping[str, str], carried: int, *, leaving: bool) -> ServerStatus:
-    status, code = row["check_status"].removeprefix("* "), row["check_code"]
-    up = row["status"].startswith(("UP", "no check"))
+def _server(address: str, row: Row, carried: int, *, leaving: bool) -> ServerStatus:
+    status, code = row.check_status.removeprefix("* "), row.check_code
+    up = row.status.startswith(("UP", "no check"))
     state = "draining" if leaving else "up" if up else "down"
     unknown = up and code in ("401", "403")
     why = _WORDS.get(status, status)
@@ -64,9 +90,9 @@ def _server(address: str, row: Mapping[str, str], carried: int, *, leaving: bool
         why = f"answers, and does not say whether it is ready ({code} to /readyz without a credential)"
     elif code and status == "L7STS":
         why = f"{why} ({code} to /readyz)"
-    elif row["last_chk"] and not up and status in ("SOCKERR", "L4CON", "L6RSP"):
-        why = f"{why} ({row['last_chk']})"
-    seconds = int(row["lastchg"]) if row["lastchg"].isdigit() else None
+    elif row.last_chk and not up and status in ("SOCKERR", "L4CON", "L6RSP"):
+        why = f"{why} ({row.last_chk})"
+    seconds = int(row.lastchg) if row.lastchg.isdigit() else None
     return ServerStatus(
         address=address,
         state=state,
@@ -75,8 +101,3 @@ def _server(address: str, row: Mapping[str, str], carried: int, *, leaving: bool
         seconds=seconds,
         carried=carried,
     )
-
-
-def _number(row: Mapping[str, str], column: str) -> int:
-    text = row.get(column, "")
-    return int(text) if text.isdigit() else 0
