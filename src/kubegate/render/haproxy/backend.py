@@ -7,7 +7,7 @@ import hashlib
 
 from kubegate.model.address import Endpoint
 from kubegate.model.plan import Backend, Timeouts
-from kubegate.render.haproxy import limits, sources
+from kubegate.render.haproxy import guards, limits, sources
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.shape import Server
 from kubegate.render.haproxy.text import milliseconds, word
@@ -64,7 +64,7 @@ def _plain(backend: Backend, draft: Draft) -> None:
         "retry-on conn-failure empty-response",
         *_timeouts(backend, server=backend.timeouts.request),
         *limits.rules(backend, draft),
-        f"http-request disable-l7-retry unless {{ method GET HEAD }} !{{ path -m sub {_NOT_REPEATABLE} }}",
+        f"http-request disable-l7-retry unless {guards.ORDINARY} or {{ method GET HEAD }} !{{ path -m sub {_NOT_REPEATABLE} }}",
     ]
     draft.section(f"backend {backend.name}", lines, backend=backend.name)
     for at in backend.servers:

@@ -70,13 +70,17 @@ def _opened(front: Frontend, draft: Draft, section: str, bind: list[str], *, log
         *connection_rules,
         "option idle-close-on-response",
         *(access_log.lines() if log else ()),
-        *guards.refusals(),
         *(() if front.sole else _routing(front)),
+        # For most requests the rules end here, so whatever concerns all of them comes before.
+        *guards.shortcut(),
+        *guards.refusals(),
         *guards.removals(),
+        *guards.approval(),
     ]
     stream, plain = "%[var(txn.cluster)]:stream", "%[var(txn.cluster)]"
     if front.sole and front.default is not None:
         stream, plain = stream_name(front.default), front.default
+    lines.append(f"use_backend {plain} if {guards.ORDINARY}")
     lines += [f"use_backend {stream} if {condition}" for condition in streams.conditions()]
     lines.append(f"default_backend {plain}" if front.sole else f"use_backend {plain}")
     draft.section(f"frontend {section}", lines)

@@ -1,6 +1,7 @@
 """The guards of a gate that passes tokens through: what is refused, and what is removed, before a request goes on.
 
-This gate decides nothing by path, so no path is refused or changed here.
+This gate decides nothing by path, so no path is refused or changed here. Most requests are reads with the same header names as
+the one before on their connection: one rule recognises these, and they meet no other.
 """
 
 from kubegate.render.haproxy.errors import deny
@@ -12,6 +13,32 @@ _IDENTITY_BEGINNINGS = "impersonate x-remote x-forwarded"
 _IDENTITY_NAMES = "authorization x-real-ip forwarded"
 # How the same names begin as CGI-like servers would read them, an underscore for any dash.
 _TWINS = ("impersonate_", "impersonate-extra_", "x_remote", "x-remote_", "x_forwarded", "x-forwarded_", "x_real", "x-real_")
+# Names of which a rule below takes notice, or parts of them; a list of names without any of these says nothing that it minds,
+# but for Host and Authorization, which are counted.
+_NOTICED = "_ connection upgrade http2-settings transfer-encoding content-length x-remote x-real forwarded"
+# Words by which a request may be a stream (`streams`) or run something (`backend`); a percent sign may hide them.
+_TELLING = "watch follow proxy exec attach portforward %"
+
+# A condition: the request is a read that no rule below would refuse or change, no stream, and may be repeated.
+ORDINARY = "{ var(txn.ordinary) -m found }"
+
+
+def shortcut() -> list[str]:
+    """Rules that recognise an ordinary read, which is spared every rule of the section that comes after them.
+
+    What it asks costs least where it leaves most: names are compared with those that `approval` has kept.
+    """
+    return [
+        "http-request set-var(txn.ordinary) bool(true)"
+        " if { method GET HEAD } { req.hdr_names(:),strcmp(sess.approved) eq 0 } { req.ver 1.1 2.0 }"
+        f" !{{ pathq -m sub {_TELLING} }} {{ req.hdrs,length le {HEADER_LIMIT_BYTES} }}",
+        f"http-request allow if {ORDINARY}",
+    ]
+
+
+def approval() -> list[str]:
+    """A rule that keeps the header names of a request that has passed all others, for as long as its connection lasts."""
+    return [f"http-request set-var(sess.approved) req.hdr_names(:) if !{{ req.hdr_names(:) -m sub {_NOTICED} }}"]
 
 
 def refusals() -> list[str]:
@@ -60,7 +87,7 @@ def refusals() -> list[str]:
 
 
 def removals() -> list[str]:
-    """Rules that remove what only a proxy may say, and put the caller's address in its place."""
+    """Rules that remove what only a proxy may say; the caller's address is put in its place after all rules."""
     return [
         "http-request del-header connection",
         "http-request set-header Connection Upgrade if { req.fhdr(upgrade) -m found }",
@@ -69,5 +96,6 @@ def removals() -> list[str]:
         "http-request del-header x-remote- -m beg",
         "http-request del-header x-real-ip",
         "http-request del-header forwarded",
-        "http-request set-header X-Forwarded-For %[src]",
+        "http-request del-header x-forwarded-for",
+        "option forwardfor",
     ]
