@@ -18,6 +18,7 @@ import psutil
 
 from bench import machine, many, processes
 from bench.many import Fleet
+from kubegate.system.network import free_port
 from kubegate.system.processes import ProcessId
 from tests.support.expose import Home, home, kubegate
 from tests.support.rawhttp import Answer, Client, NoAnswer, request
@@ -78,10 +79,10 @@ class Scale:
         self._until(lambda: self.ask(self.last).status == 200, "the gate answers")
         return time.monotonic() - began
 
-    def ask(self, name: str | None) -> Answer:
-        """A request to a cluster, or to none in particular, on a connection of its own."""
+    def ask(self, name: str | None, port: int | None = None) -> Answer:
+        """A request to a cluster, or to none in particular, on a connection of its own, to the first listener or a port."""
         host = f"{name}.test" if name else None
-        with Client.connect("127.0.0.1", self.port, client(verify=name is not None), host) as connection:
+        with Client.connect("127.0.0.1", port or self.port, client(verify=name is not None), host) as connection:
             return connection.ask(request("GET", "/api/v1/namespaces", host=host or f"127.0.0.1:{self.port}"))
 
     def serial(self, name: str) -> str:
@@ -170,6 +171,9 @@ def live_changes(gate: Scale) -> Iterator[Figure]:
     yield Figure("API server removed", took, "s", most=1)
     took = gate.declare(lambda _: servers.append(f"{second}:{gate.fleet.port}"), lambda: gate.ask(name).json["server"] == second)
     yield Figure("API server added", took, "s", most=1)
+    listener = gate.declared["listeners"][0]
+    took = gate.declare(lambda _: listener.update(defaultCluster=name), lambda: gate.ask(None).status == 200)
+    yield Figure("default cluster", took, "s", most=1)
     new = gate.fleet.names[len(gate.declared["clusters"])]
     took = gate.declare(lambda all_: all_["clusters"].append(gate.fleet.cluster(new)), lambda: gate.ask(new).status == 200)
     yield Figure("new cluster in a spare place", took, "s", most=1)
@@ -177,9 +181,12 @@ def live_changes(gate: Scale) -> Iterator[Figure]:
 
 def reloads(gate: Scale) -> Iterator[Figure]:
     """Changes that need a reload."""
-    listener = gate.declared["listeners"][0]
-    took = gate.declare(lambda _: listener.update(defaultCluster=gate.some), lambda: gate.ask(None).status == 200)
-    yield Figure("another default cluster, by a reload", took, "s", most=8)
+    port = free_port("127.0.0.1")
+    took = gate.declare(
+        lambda all_: all_["listeners"].append({"name": "second", "address": f"127.0.0.1:{port}"}),
+        lambda: gate.ask(gate.last, port).status == 200,
+    )
+    yield Figure("another listener, by a reload", took, "s", most=8)
     have = len(gate.declared["clusters"])
     new = gate.fleet.names[have : have + 8]
     took = gate.declare(
