@@ -5,7 +5,6 @@ Whatever happens, the last configuration that worked goes on: what cannot be use
 
 import asyncio
 import contextlib
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,23 +41,6 @@ _CHANGE_SECONDS = 20.0
 _DRAIN_SECONDS = 30.0
 
 
-<<<<<<< HEAD
-=======
-# A certificate that was renewed is no reason to read a long declaration again.
-_read = functools.lru_cache(maxsize=1)(read_declaration)
-
-
-def read_file(file: Path) -> Declaration:
-    """The declaration in a file. Raises InvalidInput."""
-    shown = printable(str(file))
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InvalidInput([Problem(shown, "file.unreadable", f"it cannot be read: {reason(error)}", "check the path")]) from None
-    return _read(content, shown, file.absolute().parent)
-
-
->>>>>>> w-d
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a file and all that it names came to: a declaration and its facts, or problems."""
