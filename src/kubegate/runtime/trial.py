@@ -20,6 +20,9 @@ from kubegate.runtime.reading import read_file
 from kubegate.runtime.rehearsal import accepted
 
 
+_ANOTHER = "name another one, or leave it out: then the embedded one runs, or a newer one of this machine"
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What a file would run: its plan and files, by which HAProxy, and warnings."""
@@ -49,7 +52,7 @@ async def try_out(file: Path, environ: Mapping[str, str], running: Plan | None =
         if program is None:
             raise
         findings.problems.append(
-            Problem(declaration.places.at("dataPlane", "haproxy"), "haproxy.unusable", error.message, error.hint)
+            Problem(declaration.places.at("dataPlane", "haproxy"), "haproxy.unusable", error.message, _ANOTHER)
         )
     with findings.also():
         gathered = await Inputs(environ, lasting=False).gather(declaration, fresh=True)
