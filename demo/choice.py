@@ -30,7 +30,7 @@ def own_context(tell: Callable[[str], None]) -> Context | None:
 
 def _check(context: Context) -> None:
     cluster = ClusterConfig()
-    if problems := gather.refusals(cluster, context):
+    if problems := gather.refusals(cluster, context, gather.FLAGS):
         raise InvalidInput(problems)
     if problems := upstream_problems(asyncio.run(gather.upstream_facts(cluster, context))):
         raise InvalidInput(problems)

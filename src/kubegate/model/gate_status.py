@@ -119,7 +119,7 @@ class Reloaded(_Fact):
 class Rehearsal(_Fact):
     """What a file would change in a gate that runs, in sentences; whether HAProxy would be reloaded, and which streams end.
 
-    `streams_at_bound` end, too, if no old worker ends in time; `warnings` are those that are new; `files` are those that would
+    `streams_at_bound` end, too, if no old worker ends in time. `warnings` are those that are new. `files` are those that would
     run, certificates and keys left out unless they were asked for.
     """
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from kubegate.cluster.errors import ClusterError, Misnamed, Untrusted
 from kubegate.cluster.kubeconfig import Context
@@ -26,13 +27,26 @@ _LEAST_CHECKS = 64
 _MOST_CONNECTIONS = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a person says things: to accept an unverified API server, to pass TLS through, to use tokens."""
+
+    insecure: str
+    passthrough: str
+    tokens: str
+
+
+FLAGS = Spelling("--insecure-upstream", "--passthrough", "use tokens (--account NAMESPACE/NAME --out FILE, or your own)")
+KEYS = Spelling("verification: none", "mode: passthrough", "use tokens")
+
+
 def place(context: Context, key: str) -> str:
     """Where a key of the context's cluster stands, as `FILE: clusters[NAME].cluster.KEY`."""
     files = ", ".join(printable(str(file)) for file in context.files)
     return f"{files}: clusters[{printable(context.cluster_name)}].cluster.{key}"
 
 
-def refusals(cluster: ClusterConfig, context: Context) -> list[Problem]:
+def refusals(cluster: ClusterConfig, context: Context, spelling: Spelling) -> list[Problem]:
     """What this gate cannot do, or does only when it is spelled out, about a context."""
     problems = []
     if context.proxy_url:
@@ -53,12 +67,12 @@ def refusals(cluster: ClusterConfig, context: Context) -> list[Problem]:
                 "name the API server itself, without a path",
             )
         )
-    return problems if cluster.upstream.insecure else problems + _unverified(cluster, context)
+    return problems if cluster.upstream.insecure else problems + _unverified(cluster, context, spelling)
 
 
-def _unverified(cluster: ClusterConfig, context: Context) -> list[Problem]:
+def _unverified(cluster: ClusterConfig, context: Context, spelling: Spelling) -> list[Problem]:
     # Passed through, nobody but the clients verifies the API server, and nothing can be switched off.
-    otherwise = "" if cluster.mode is Mode.PASSTHROUGH else ", or spell out --insecure-upstream"
+    otherwise = "" if cluster.mode is Mode.PASSTHROUGH else f", or spell out {spelling.insecure}"
     if context.scheme == "http":
         return [
             Problem(
@@ -166,7 +180,7 @@ def most_connections(servers: int = 1) -> int:
     return max(50, min(_MOST_CONNECTIONS, allowed))
 
 
-def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool) -> list[Problem]:
+def mode_warnings(cluster: ClusterConfig, context: Context, spelling: Spelling, *, has_account: bool) -> list[Problem]:
     """What a person should know about the way this context is exposed."""
     warnings = []
     where = f"context {context.name}"
@@ -177,7 +191,7 @@ def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool
                 "passthrough",
                 "TLS is not opened here: the API server's audit log shows the gate's address instead of the caller's, "
                 "and nothing above TCP is guarded",
-                "leave out --passthrough if clients bring tokens",
+                f"leave out {spelling.passthrough} if clients bring tokens",
             )
         )
     elif context.credential.uses_client_certificate and not has_account:
@@ -187,7 +201,7 @@ def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool
                 "client-certificate",
                 f"context {context.name} logs in by a {context.credential.describe()}, and no certificate can pass a gate "
                 "that opens TLS: through this gate the API server will see no user",
-                "use tokens (--account NAMESPACE/NAME --out FILE, or your own), or --passthrough: certificates pass there",
+                f"{spelling.tokens}, or {spelling.passthrough}: certificates pass there",
             )
         )
     if cluster.upstream.insecure and context.scheme == "http":
@@ -195,7 +209,7 @@ def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool
             Problem(
                 where,
                 "insecure-upstream",
-                "the way to the API server is not encrypted (--insecure-upstream): everyone on it reads the callers' tokens",
+                f"the way to the API server is not encrypted ({spelling.insecure}): everyone on it reads the callers' tokens",
                 "use https with a CA",
             )
         )
@@ -204,8 +218,8 @@ def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool
             Problem(
                 where,
                 "insecure-upstream",
-                "nobody verifies the API server (--insecure-upstream): whoever answers there receives the callers' tokens",
-                "put the cluster's CA into the kubeconfig and leave out --insecure-upstream",
+                f"nobody verifies the API server ({spelling.insecure}): whoever answers there receives the callers' tokens",
+                f"put the cluster's CA into the kubeconfig and leave out {spelling.insecure}",
             )
         )
     elif cluster.upstream.insecure:
@@ -213,7 +227,7 @@ def mode_warnings(cluster: ClusterConfig, context: Context, *, has_account: bool
             Problem(
                 where,
                 "insecure-upstream.unused",
-                "--insecure-upstream is not needed: this API server is verified all the same",
+                f"{spelling.insecure} is not needed: this API server is verified all the same",
                 "leave it out",
             )
         )

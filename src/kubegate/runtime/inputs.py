@@ -1,16 +1,20 @@
 """Everything that a declaration names, looked at: files read again only if they changed, servers only if they have to be."""
 
 import asyncio
+import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from kubegate.model.address import is_address
 from kubegate.model.config import ClusterConfig, Config, Mode
 from kubegate.model.facts import ClusterFacts, Facts, FrontCertificate, UpstreamFacts
 from kubegate.model.gatefile import Declaration
+from kubegate.model.names import printable
 from kubegate.model.places import Places
 from kubegate.model.plan import Plan
 from kubegate.model.planner import upstream_problems, verified_name
@@ -147,14 +151,14 @@ class Inputs:
         old = self._known.get(cluster.name)
         # Before they are read: what changes while it is read is read again.
         states = _states(_declared_files(cluster))
-        where = places.at("clusters", number, "upstream")
+        at = functools.partial(places.at, "clusters", number)
         findings = Findings([])
         declared: Declared | None = None
         front: FrontCertificate | None = None
         warnings: list[Problem] = []
-        with findings.also(where, "upstream"):
-            declared = upstreams.read(cluster, where, self._environ)
-        with findings.also(places.at("clusters", number, "certificate"), "front"):
+        with findings.within(at("upstream"), "upstream", _named(cluster.upstream, at, "upstream")):
+            declared = upstreams.read(cluster, functools.partial(at, "upstream"), self._environ)
+        with findings.within(at("certificate"), "front", _named(cluster.certificate, at, "certificate")):
             front, warnings = self._front(cluster, names)
         findings.raise_if_any()
         assert declared is not None
@@ -175,7 +179,8 @@ class Inputs:
         if cluster.certificate is not None:
             return load_declared(cluster, cluster.hosts)
         own: Front = own_front(names or [f"{cluster.name}.invalid"], self._environ, lasting=self._lasting)
-        return own.certificate, [replace(warning, where=f"cluster {cluster.name}") for warning in own.warnings]
+        hint = f"give clients {own.file}, or show a certificate of a CA that they trust (certificate)"
+        return own.certificate, [replace(one, where=f"cluster {cluster.name}", hint=hint) for one in own.warnings]
 
     async def _look(self, one: _Known, limit: asyncio.Semaphore, *, at_all: bool) -> list[Problem]:
         """Look at a cluster; returns why it cannot be what it was declared to be."""
@@ -241,6 +246,12 @@ def _troubled(one: _Known) -> bool:
     return one.upstream is not None and any(server.trouble for server in one.upstream.servers)
 
 
+def _named(declared: BaseModel | None, at: Callable[..., str], key: str) -> dict[str, str]:
+    """The places in a declaration at which files are named, by the names."""
+    values = {} if declared is None else {name: getattr(declared, name) for name in type(declared).model_fields}
+    return {printable(str(value)): at(key, name) for name, value in values.items() if isinstance(value, Path)}
+
+
 def _mistrusted(upstream: UpstreamFacts) -> bool:
     return bool(upstream_problems(upstream)) and any(server.mistrusted for server in upstream.servers)
 
@@ -279,7 +290,7 @@ def _warnings(one: _Known) -> list[Problem]:
     if one.upstream is not None:
         warnings += upstream_problems(one.upstream) or gather.dead_servers(one.upstream)
     if one.declared.context is not None:
-        warnings += gather.mode_warnings(one.cluster, one.declared.context, has_account=False)
+        warnings += gather.mode_warnings(one.cluster, one.declared.context, gather.KEYS, has_account=False)
     elif one.cluster.upstream.insecure:
         message = "nobody verifies its API servers (verification: none): whoever answers there receives the callers' tokens"
         warnings.append(Problem(where, "insecure-upstream", message, "give the CA that signs their certificates"))

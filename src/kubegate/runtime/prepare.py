@@ -94,7 +94,7 @@ async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
         store.release()
         raise
     warnings = (
-        *gather.mode_warnings(declared.cluster, context, has_account=declared.account is not None),
+        *gather.mode_warnings(declared.cluster, context, gather.FLAGS, has_account=declared.account is not None),
         *gather.dead_servers(upstream),
         *open_to_others(declared.listen, reach),
         *(front.warnings if front else ()),
@@ -151,7 +151,7 @@ async def _upstream(
     with findings.also("the kubeconfig", "kubeconfig"):
         context = load(cluster.upstream.kubeconfig, cluster.upstream.context, environ)
     if context is not None:
-        refused = gather.refusals(cluster, context)
+        refused = gather.refusals(cluster, context, gather.FLAGS)
         findings.problems += refused
         with findings.also(gather.place(context, "server"), "upstream"):
             upstream = None if refused else await gather.upstream_facts(cluster, context, environ)

@@ -19,6 +19,8 @@ from kubegate.runtime.inputs import Inputs
 from kubegate.runtime.reading import read_file
 from kubegate.runtime.rehearsal import accepted
 
+_ANOTHER = "name another one, or leave it out: then the embedded one runs, or a newer one of this machine"
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -49,7 +51,7 @@ async def try_out(file: Path, environ: Mapping[str, str], running: Plan | None =
         if program is None:
             raise
         findings.problems.append(
-            Problem(declaration.places.at("dataPlane", "haproxy"), "haproxy.unusable", error.message, error.hint)
+            Problem(declaration.places.at("dataPlane", "haproxy"), "haproxy.unusable", error.message, _ANOTHER)
         )
     with findings.also():
         gathered = await Inputs(environ, lasting=False).gather(declaration, fresh=True)

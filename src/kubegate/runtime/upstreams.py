@@ -5,7 +5,7 @@ What is wrong with a file is a problem that refuses a configuration. A server th
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kubegate.cluster.context import Context
@@ -37,7 +37,7 @@ class Declared:
     `context` is the kubeconfig's, None for listed servers. `name` is empty where each is verified by its own address.
     """
 
-    where: str
+    where: str = field(compare=False)
     tls: bool
     name: str
     ca_pem: bytes | None = field(repr=False)
@@ -57,17 +57,20 @@ class Members:
     name: str = ""
 
 
-def read(cluster: ClusterConfig, where: str, environ: Mapping[str, str] = os.environ) -> Declared:
-    """Read the kubeconfig, or the CA file, of a cluster. `where` is the place of its `upstream`. Raises InvalidInput."""
-    return _listed(cluster, where, environ) if cluster.upstream.servers else _from_kubeconfig(cluster, where, environ)
+def read(cluster: ClusterConfig, at: Callable[..., str], environ: Mapping[str, str] = os.environ) -> Declared:
+    """Read the kubeconfig, or the CA file, of a cluster. `at` gives the place of its `upstream`, and of keys below it.
+
+    Raises InvalidInput.
+    """
+    return _listed(cluster, at, environ) if cluster.upstream.servers else _from_kubeconfig(cluster, at(), environ)
 
 
-def _listed(cluster: ClusterConfig, where: str, environ: Mapping[str, str]) -> Declared:
+def _listed(cluster: ClusterConfig, at: Callable[..., str], environ: Mapping[str, str]) -> Declared:
     upstream = cluster.upstream
     ca_pem: bytes | None = None
     problems: list[Problem] = []
     if not upstream.insecure and upstream.ca is not None:
-        ca_where = f"{where}.ca"
+        ca_where = at("ca")
         try:
             with upstream.ca.open("rb") as file:
                 ca_pem = file.read(_MOST_CA_BYTES)
@@ -77,17 +80,17 @@ def _listed(cluster: ClusterConfig, where: str, environ: Mapping[str, str]) -> D
         else:
             problems = check_ca(ca_pem, f"{ca_where}: {printable(str(upstream.ca))}")
     elif not upstream.insecure:
-        ca_pem, problems = gather.system_ca(f"{where}.ca", "name the cluster's CA bundle there", environ)
+        ca_pem, problems = gather.system_ca(at("ca"), "name the cluster's CA bundle there", environ)
     if problems:
         raise InvalidInput(problems)
     names = {server.host for server in upstream.servers if not is_address(server.host)}
     name = upstream.server_name or (names.pop() if len(names) == 1 else "")
-    return Declared(where, True, name, ca_pem, upstream.servers, None)
+    return Declared(at("servers"), True, name, ca_pem, upstream.servers, None)
 
 
 def _from_kubeconfig(cluster: ClusterConfig, where: str, environ: Mapping[str, str]) -> Declared:
-    context = _context(cluster, f"{where}.kubeconfig", environ)
-    if problems := gather.refusals(cluster, context):
+    context = _context(cluster, where, environ)
+    if problems := gather.refusals(cluster, context, gather.KEYS):
         raise InvalidInput(problems)
     tls = context.scheme == "https"
     unverified = not tls or (cluster.upstream.insecure and context.insecure_skip_tls_verify)
