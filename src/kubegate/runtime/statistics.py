@@ -57,7 +57,7 @@ class Statistics:
         found: dict[str, dict[str, Row]] = {}
         if header:
             pick = operator.itemgetter(*(header.index(column) for column in Row._fields))
-            for line in reader:
+            for line in filter(None, reader):
                 row = Row(*pick(line))
                 found.setdefault(row.pxname, {})[row.svname] = row
         return cls(found)
