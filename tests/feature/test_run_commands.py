@@ -250,7 +250,8 @@ def test_paths_that_are_no_declared_file(person: Home) -> None:
         for kind, path in paths.items()
     }
     expected = {
-        "missing": f"{person.path}/no.yaml: it cannot be read: no such file or directory\n       name the declared file by -c FILE\n",
+        "missing": f"{person.path}/no.yaml: it cannot be read: no such file or directory\n"
+        "       name the declared file by -c FILE\n",
         "folder": f"{person.path}: it cannot be read: is a directory\n       name the file in it by -c FILE\n",
         "unreadable": f"{unreadable}: it cannot be read: permission denied\n       run this as a user who may read it\n",
     }

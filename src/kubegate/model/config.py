@@ -232,7 +232,11 @@ class Config(_Declared):
     clusters: tuple[ClusterConfig, ...] = Field(min_length=1, description="What stands behind the gate: one cluster or many.")
     metrics: MetricsConfig | None = None
     data_plane: DataPlaneConfig = DataPlaneConfig()
-    access_log: FileName | None = Field(default=None, description="File that gets one JSON line for each request. Default: none.")
+    access_log: FileName | None = Field(
+        default=None,
+        description="File that gets one JSON line for each request, from the next start of HAProxy on; HAProxy's own words on a reload "
+        "are plain text between them. Default: none.",
+    )
 
     def cluster(self, name: str) -> ClusterConfig | None:
         """The cluster of this name."""

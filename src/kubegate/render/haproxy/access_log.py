@@ -22,15 +22,18 @@ _BROKEN = (
     '{"ts":"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]","source":"%ci","port":%cp,"listener":"%f","error":"%[fc_err_str,json(utf8ps)]"}'
 )
 
+# A line that is cut is no JSON: each byte of a URI (1 KB is kept) and of a user agent may take six.
+_LONGEST_BYTES = 16384
+
 
 def lines() -> list[str]:
     """Lines of a frontend that sees HTTP; they stand before its guards, so that what is refused is written too."""
     record = ",".join(f'"{name}":{value}' for name, value in _FIELDS)
     return [
-        "log stdout len 4096 format raw local0 info",
+        f"log stdout len {_LONGEST_BYTES} format raw local0 info",
         f"log-format '{{{record}}}'",
         f"error-log-format '{_BROKEN}'",
-        "http-request set-var(txn.method) method",
+        "http-request set-var(txn.method) method,bytes(0,32)",
         "http-request set-var(txn.uri) capture.req.uri",
         "http-request set-var(txn.agent) req.fhdr(user-agent),bytes(0,256)",
     ]
