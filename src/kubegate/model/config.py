@@ -234,8 +234,8 @@ class Config(_Declared):
     data_plane: DataPlaneConfig = DataPlaneConfig()
     access_log: FileName | None = Field(
         default=None,
-        description="File that gets one JSON line for each request, from the next start of HAProxy on; HAProxy's own words on a reload "
-        "are plain text between them. Default: none.",
+        description="File that gets one JSON line for each request, from the next start of HAProxy on; HAProxy's own words on a "
+        "reload are plain text between them. Default: none.",
     )
 
     def cluster(self, name: str) -> ClusterConfig | None:
