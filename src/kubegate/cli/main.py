@@ -1,19 +1,22 @@
 """The entry point of the program `kubegate`: what has to hold before anything else is even loaded."""
 
+# Without the enumerations of `signal`, whose loading a Ctrl-C could meet.
+import _signal  # type: ignore[import-not-found]
+
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    # Until a gate is about to run there is nothing to clean up, and a Ctrl-C should end this without a traceback.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
 import contextlib
 import gc
 import io
 import os
-import signal
 import sys
 import warnings
 
 
 def run() -> None:
     """The entry point of the console script."""
-    # Until a gate is about to run there is nothing to clean up, and a Ctrl-C should end this without a traceback.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
     _have_standard_streams()
     # They are for developers, who ask for them.
     if not sys.warnoptions:
