@@ -113,7 +113,7 @@ def _only_one(asked: "Asked") -> "Asked":
 
 def _compared(found: "Rehearsal") -> Iterator[Text]:
     if not found.changes and not found.reload:
-        yield line("nothing would change")
+        yield line(("nothing would change", "bold"))
     else:
         yield from (line(f"  - {change}") for change in found.changes)
         how = "HAProxy would be reloaded, which cuts nothing" if found.reload else "no reload is needed"
