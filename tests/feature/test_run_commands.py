@@ -269,7 +269,8 @@ def test_paths_that_are_no_declared_file(person: Home) -> None:
 def test_reload_waits_until_the_file_is_followed_and_says_what_it_did(person: Home, upstreams: tuple[Upstream, Upstream]) -> None:
     with run(gate_file(person.path, cluster(person.path, "one", upstreams[0])), person) as gate:
         text = said("reload", home=person)
-        assert text.startswith("Everything was looked at again; nothing is different. Generation 1 runs.\n")
+        warned = "3 warnings: kubegate status shows them.\n"
+        assert text == f"Everything was looked at again; nothing is different. Generation 1 runs.\n{warned}"
         for number in range(2, 6):
             document = gate.document
             document["clusters"][0]["allow"] = [f"127.0.0.{number}/32", "127.0.0.1/32"]
@@ -283,7 +284,7 @@ def test_reload_waits_until_the_file_is_followed_and_says_what_it_did(person: Ho
         done = kubegate("reload", home=person)
         assert done.returncode == 2
         assert "The file as it is now is refused" in done.stdout
-        assert "Generation 5 runs on.\n" in done.stdout
+        assert done.stdout.endswith(f"Generation 5 runs on.\n{warned}")
         found = facts("reload", home=person, code=2)
         assert found["changes"] == []
         assert {one["where"] for one in found["status"]["refused"]} >= {f"{gate.file}:1: clusters"}
