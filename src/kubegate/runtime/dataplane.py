@@ -4,46 +4,43 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kubegate.errors import KubegateError
 from kubegate.model.difference import differences
+from kubegate.model.meanwhile import meanwhile
 from kubegate.model.plan import Plan
 from kubegate.render.bundle import Bundle
 from kubegate.render.haproxy import Shape, shape
 from kubegate.render.haproxy.live import Change, Command, change
-from kubegate.render.haproxy.narrow import narrowing
 from kubegate.runtime import plan_file
 from kubegate.runtime.binary import Binary
 from kubegate.runtime.generation import Generation, Store, check
+from kubegate.runtime.narrower import Narrower
+from kubegate.runtime.old_workers import OldWorkers
 from kubegate.runtime.process import HAProxy, Say
 from kubegate.runtime.retirement import Retirement
 from kubegate.runtime.worker_plans import WorkerPlans
 from kubegate.runtime.workers import Failed, ReloadRefused, Worker, Workers
 from kubegate.system.files import FileTrouble
 
-_CAP_POLL_SECONDS = 0.25
-_OLD_WORKER_END_SECONDS = 3.0
+_POLL_SECONDS = 0.25
 _ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a change: whether HAProxy was reloaded, sentences that say what is different, how many streams ended."""
+    """What came of a change: whether HAProxy was reloaded, sentences that say what is different, how many streams ended.
+
+    `waiting` says that a reload is needed, too, and waits for old workers to end.
+    """
 
     reloaded: bool
     changes: tuple[str, ...] = ()
     ended: int = 0
-    warnings: tuple[str, ...] = field(default=())
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many workers of earlier configurations may live, and how many seconds a reload waits for one of them to end."""
-
-    old_workers: int = 8
-    wait: float = 30.0
+    warnings: tuple[str, ...] = ()
+    waiting: bool = False
 
 
 class DataPlane:
@@ -64,9 +61,10 @@ class DataPlane:
         self.generation = 0
         self.certain = True
         self.unsettled = asyncio.Event()
-        self.bounds = Bounds()
         self.workers = Workers(store.master_socket, lambda: store.admin_socket)
+        self.old_workers = OldWorkers(self.workers, haproxy)
         self.plans = WorkerPlans(store)
+        self.narrower = Narrower(self.workers, self.plans, say)
         self.retirement = Retirement(self.workers, say)
         self._changing = asyncio.Lock()
         self._starts = 0
@@ -150,7 +148,7 @@ class DataPlane:
                     return workers
             if time.monotonic() > deadline:
                 return await self.workers.all()
-            await asyncio.sleep(_CAP_POLL_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     def _remember(self, folder: Path, plan: Plan) -> bool:
         """Take the files in a folder for what runs. False if they are not what this plan is rendered to now."""
@@ -188,36 +186,60 @@ class DataPlane:
         self.certain = True
         await self._know_workers(self._generation)
 
-    async def apply(self, planned: Callable[[Plan | None], Plan], *, force_reload: bool = False) -> Outcome:
+    async def apply(self, planned: Callable[[Plan | None], Plan]) -> Outcome:
         """Bring HAProxy to the plan that `planned` makes, given the running one, or None where every place is to be fresh.
 
         Raises Refused, FileTrouble or ReloadRefused; then what ran before still does.
         """
         async with self._changing:
             starts = self._starts
-            outcome = await self._apply(planned, force_reload=force_reload or not self.certain)
-            self.certain = self._starts == starts
-            return outcome
+            try:
+                return await self._apply(planned)
+            finally:
+                self.certain = self.certain and self._starts == starts
 
-    async def _apply(self, planned: Callable[[Plan | None], Plan], *, force_reload: bool) -> Outcome:
-        before, drawn = self.plan, self._shape
-        if before is None or drawn is None:
-            return await self._reload(None, planned(None), ())
+    async def _apply(self, planned: Callable[[Plan | None], Plan]) -> Outcome:
+        before, drawn, good = self.plan, self._shape, self._generation
+        if before is None or drawn is None or good is None:
+            return await self._reload(None, planned(None), self._store.running())
         wanted = planned(before)
         target = shape(wanted, self._sockets)
         live = change(drawn, target, self.retirement.leaving)
-        if live is not None and live.is_empty and not force_reload:
-            self.plan = wanted
-            return Outcome(reloaded=False)
-        said = differences(before, wanted)
-        if live is not None and not force_reload:
+        if live is not None and self.certain:
+            self.old_workers.wait_no_more()
+            if live.is_empty:
+                self.plan = wanted
+                return Outcome(reloaded=False)
             try:
-                return await self._change_live(before, wanted, target, live, said)
+                return await self._change_live(before, wanted, target, live)
             except Failed as error:
                 self._say(f"{error.message}; reloading instead")
-        return await self._reload(before, planned(None), said)
+                self._go_back(before, drawn, good)
+        if await self.old_workers.must_wait():
+            return await self._meanwhile(before, drawn, good, wanted)
+        return await self._reload(before, planned(None), good.folder)
 
-    async def _change_live(self, before: Plan, wanted: Plan, target: Shape, live: Change, said: tuple[str, ...]) -> Outcome:
+    def _go_back(self, plan: Plan, drawn: Shape, good: Generation) -> None:
+        """After a change that broke off: a new start of HAProxy is to find what ran before."""
+        self._store.switch(good)
+        self._settle(plan, drawn, good)
+
+    async def _meanwhile(self, before: Plan, drawn: Shape, good: Generation, wanted: Plan) -> Outcome:
+        """While a reload waits, what needs none does not. Where nobody is certain of what runs, all of it waits."""
+        waiting = Outcome(reloaded=False, waiting=True)
+        part = meanwhile(before, wanted)
+        target = shape(part, self._sockets)
+        live = change(drawn, target, self.retirement.leaving)
+        if not self.certain or live is None or live.is_empty:
+            return waiting
+        try:
+            return replace(await self._change_live(before, part, target, live), waiting=True)
+        except Failed as error:
+            self._say(f"{error.message}; the reload that waits will do it")
+            self._go_back(before, drawn, good)
+            return waiting
+
+    async def _change_live(self, before: Plan, wanted: Plan, target: Shape, live: Change) -> Outcome:
         # The files first: a reload or a new start of HAProxy forgets what only the Runtime API was told.
         generation = self._store.accept(self._bundle(wanted, target), None, like=self._generation)
         self.plans.begin(generation.folder)
@@ -228,14 +250,14 @@ class DataPlane:
         self._settle(wanted, target, generation)
         await self.workers.run(live.removals)
         await self.retirement.add(live)
-        ended = await self._narrow(before, wanted)
+        ended = await self.narrower.narrow(before, wanted)
         await self._know_workers(generation)
+        self.certain = True
         self._done()
-        return Outcome(reloaded=False, changes=said, ended=ended)
+        return Outcome(reloaded=False, changes=differences(before, wanted), ended=ended)
 
-    async def _reload(self, before: Plan | None, wanted: Plan, said: tuple[str, ...]) -> Outcome:
+    async def _reload(self, before: Plan | None, wanted: Plan, good: Path | None) -> Outcome:
         target = shape(wanted, self._sockets)
-        previous = self._store.running()
         generation = self._store.accept(self._bundle(wanted, target), None, like=self._generation)
         try:
             # HAProxy may read for seconds.
@@ -243,21 +265,24 @@ class DataPlane:
         except BaseException:
             self._store.discard(generation)
             raise
-        warnings = await self._make_room()
+        warnings = await self.old_workers.make_room()
         self._store.switch(generation)
         try:
             await self.workers.reload()
         except (ReloadRefused, OSError, TimeoutError) as error:
             self.certain = self.certain and isinstance(error, ReloadRefused)
-            if previous is not None:
-                self._store.switch(Generation(previous, ""))
+            if good is not None:
+                self._store.switch(Generation(good, ""))
             message = error.message if isinstance(error, KubegateError) else "HAProxy's master process does not answer"
             raise ReloadRefused(message) from None
         self.retirement.forget()
         self._settle(wanted, target, generation)
-        ended = await self._narrow(before, wanted)
+        self.certain = True
+        self.old_workers.wait_no_more()
+        ended = await self.narrower.narrow(before, wanted)
         await self._know_workers(generation)
         self._done()
+        said = differences(before, wanted) if before is not None else ()
         return Outcome(reloaded=True, changes=said, ended=ended, warnings=warnings)
 
     def _bundle(self, plan: Plan, drawn: Shape) -> Bundle:
@@ -290,62 +315,21 @@ class DataPlane:
             else:
                 self._secured = generation
 
-    async def _narrow(self, before: Plan | None, after: Plan) -> int:
-        """Let every worker know what is not allowed any more, and end what was. Returns how many streams were ended."""
-        ended = 0
-        try:
-            workers = await self.workers.all()
-        except (OSError, TimeoutError):
+    async def collect(self) -> int:
+        """Unless a change is being made: let go what nobody needs any more, and tell workers what they missed.
+
+        Returns how many streams were ended. Raises OSError or TimeoutError.
+        """
+        if self._changing.locked():
             return 0
-        for worker in workers:
-            usual = (before,) if before else ()
-            try:
-                for known in usual if worker.current else self.plans.of(worker.pid) or usual:
-                    ended += await self._narrow_worker(worker, known, after)
-            except (OSError, TimeoutError):
-                # It ended in the meantime, and everything that it carried with it.
-                continue
-        return ended
-
-    async def _narrow_worker(self, worker: Worker, known: Plan, after: Plan) -> int:
-        what = narrowing(known, after)
-        if not worker.current:
-            for step in what.steps:
-                # In a worker of an earlier configuration some of it may be unknown; whatever is known there counts.
-                with contextlib.suppress(Failed):
-                    await self.workers.run([step], worker)
-        return await self.workers.end(worker, await self.workers.ending(worker, what))
-
-    async def _make_room(self) -> tuple[str, ...]:
-        """Before a reload: wait for one of too many old workers to end by itself, then end the oldest. Returns warnings."""
-        deadline = time.monotonic() + self.bounds.wait
-        warned: list[str] = []
-        while len(old := await self.workers.old()) >= self.bounds.old_workers:
-            if time.monotonic() < deadline:
-                await asyncio.sleep(_CAP_POLL_SECONDS)
-                continue
-            oldest = old[0]
-            count = await self.workers.end(oldest, [one.handle for one in await self.workers.sessions(oldest)])
-            warned.append(
-                f"{len(old)} workers of earlier configurations lived, which is the bound (maxOldWorkers); "
-                f"the oldest was ended, with {count} streams"
-            )
-            await self._until_gone(oldest)
-        return tuple(warned)
-
-    async def _until_gone(self, worker: Worker) -> None:
-        deadline = time.monotonic() + _OLD_WORKER_END_SECONDS
-        while any(one.pid == worker.pid for one in await self.workers.all()):
-            if time.monotonic() > deadline:
-                self._haproxy.kill_worker(worker.pid)
-                deadline += _OLD_WORKER_END_SECONDS
-            await asyncio.sleep(_CAP_POLL_SECONDS / 5)
-
-    async def collect(self) -> None:
-        """Let servers go that carry nothing any more, unless a change is being made. Raises OSError or TimeoutError."""
-        if not self._changing.locked():
-            async with self._changing:
-                await self.retirement.collect()
+        async with self._changing:
+            await self.retirement.collect()
+            ended = await self.narrower.catch_up(self.plan)
+            if self.plans.several:
+                with contextlib.suppress(FileTrouble):
+                    self.plans.keep(await self.workers.all())
+            self._store.prune(self.plans.folders())
+            return ended
 
     async def tell(self, text: str) -> str:
         """One question to the current worker's Runtime API. Raises OSError or TimeoutError."""

@@ -42,6 +42,7 @@ class Exposure:
         self._news = News(say)
         self._environ = environ
         self._refused: tuple[Problem, ...] = ()
+        self._waiting = False
         self.status = status
 
     @classmethod
@@ -95,8 +96,13 @@ class Exposure:
         async def mark() -> None:
             following.mark()
 
+        async def collect() -> None:
+            await self._collect()
+            if self._waiting:
+                following.mark()
+
         named = not is_address(self._prepared.context.host)
-        work = [following.run(), every(_COLLECT_SECONDS, self._collect), *([every(_RESOLVE_SECONDS, mark)] if named else [])]
+        work = [following.run(), every(_COLLECT_SECONDS, collect), *([every(_RESOLVE_SECONDS, mark)] if named else [])]
         await asyncio.gather(*work)
 
     async def _change(self) -> None:
@@ -110,6 +116,7 @@ class Exposure:
             self._refuse((Problem("", "expose.refused", str(error) or type(error).__name__),))
             return
         self._refused = ()
+        self._waiting = outcome.waiting
         if outcome.changes:
             self._news.changed(outcome, self._plane.generation)
 

@@ -59,12 +59,12 @@ async def report(gate: "Gate") -> GateStatus:
         refused=tuple(Refusal(where=one.where, code=one.code, message=one.message, hint=one.hint) for one in gate.refused),
         warnings=tuple(
             Remark(code=one.code, message=f"{one.where}: {one.message}" if one.where else one.message, hint=one.hint)
-            for one in gate.warnings
+            for one in (*gate.warnings, *([gate.waiting] if gate.waiting else []))
         ),
         listeners=_listeners(plan),
         clusters=_clusters(plan, statistics, carried),
         old_workers=tuple(old),
-        max_old_workers=plane.bounds.old_workers,
+        max_old_workers=plane.old_workers.bounds.old_workers,
         leaving_servers=len(plane.retirement.leaving),
         reloads=gate.reloads,
         live_changes=gate.live_changes,

@@ -69,7 +69,7 @@ async def _streams(gate: "Gate", wanted: Plan, *, reload: bool) -> tuple[int, in
     try:
         workers = await plane.workers.all()
         oldest = (await plane.workers.old())[:1] if reload else []
-        too_many = sum(not worker.current for worker in workers) >= plane.bounds.old_workers
+        too_many = sum(not worker.current for worker in workers) >= plane.old_workers.bounds.old_workers
         for worker in workers:
             usual = (plane.plan,) if plane.plan else ()
             known = usual if worker.current else plane.plans.of(worker.pid) or usual

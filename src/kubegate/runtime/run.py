@@ -21,7 +21,7 @@ from kubegate.model.planner import plan
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.runtime import control_server, gate_folders, listening, opening
 from kubegate.runtime.binary import Binary
-from kubegate.runtime.dataplane import Bounds, DataPlane, Outcome
+from kubegate.runtime.dataplane import DataPlane, Outcome
 from kubegate.runtime.findings import with_remedy
 from kubegate.runtime.following import Following
 from kubegate.runtime.gate_folders import GateFolders, folders_of
@@ -30,6 +30,7 @@ from kubegate.runtime.holes import warnings_about
 from kubegate.runtime.inputs import Gathered, Inputs
 from kubegate.runtime.launch import Launch
 from kubegate.runtime.news import News
+from kubegate.runtime.old_workers import Bounds
 from kubegate.runtime.process import HAProxy, Say
 from kubegate.runtime.reading import read_file
 from kubegate.runtime.service import Service
@@ -72,6 +73,8 @@ class Gate:
         self.launch = Launch(folders.kept)
         self.refused: tuple[Problem, ...] = ()
         self.warnings: tuple[Problem, ...] = ()
+        # Why a part of what is declared does not run yet, None if all of it does.
+        self.waiting: Problem | None = None
         self.config: Config | None = None
         self.from_last_good = False
         self.started = self.since = datetime.now(UTC)
@@ -136,6 +139,7 @@ class Gate:
         def planned(running: Plan | None) -> Plan:
             return plan(config, gathered.facts, running)
 
+        self._bound(config)
         outcome = await self.try_to_apply(planned)
         if outcome is not None:
             self.settled(config, gathered)
@@ -149,6 +153,7 @@ class Gate:
         except (KubegateError, OSError, TimeoutError) as error:
             self.refuse((self.trouble(error),))
             return None
+        self._wait(outcome)
         if outcome.reloaded or outcome.changes:
             self.since = datetime.now(UTC)
             self.reloads += outcome.reloaded
@@ -156,6 +161,25 @@ class Gate:
             self.streams_ended += outcome.ended
             self.news.changed(outcome, self.data_plane.generation)
         return outcome
+
+    def _bound(self, config: Config) -> None:
+        declared = config.data_plane
+        self.data_plane.old_workers.bounds = Bounds(declared.max_old_workers, declared.old_worker_wait.total_seconds())
+
+    def _wait(self, outcome: Outcome) -> None:
+        """Take down whether a reload waits, and tell it when it begins to."""
+        waited, self.waiting = self.waiting, None
+        if outcome.waiting:
+            bounds = self.data_plane.old_workers.bounds
+            self.waiting = Problem(
+                "",
+                "gate.waiting",
+                f"a reload waits for one of {bounds.old_workers} workers of earlier configurations to end, "
+                f"{bounds.wait:g} s at most; what needs no reload runs already",
+                "end long streams, or declare a larger dataPlane.maxOldWorkers",
+            )
+            if waited is None:
+                self.news.say(self.waiting.message)
 
     def trouble(self, error: KubegateError | OSError) -> Problem:
         """Why something that was well declared does not run."""
@@ -167,6 +191,7 @@ class Gate:
 
     def settled(self, config: Config, gathered: Gathered) -> None:
         """Take down what runs now."""
+        self._bound(config)
         self.config = config
         self.warnings = (*gathered.warnings, *_open_to_others(config), *warnings_about(self.binary))
         self.news.warned(self.warnings)
@@ -174,7 +199,6 @@ class Gate:
         self.from_last_good = False
         with contextlib.suppress(OSError):
             self.launch.keep()
-        self.data_plane.bounds = Bounds(config.data_plane.max_old_workers, config.data_plane.old_worker_wait.total_seconds())
 
     def refuse(self, problems: tuple[Problem, ...]) -> None:
         """What ran goes on, for these problems; told when they are others than before."""

@@ -70,13 +70,13 @@ class Upkeep:
         if self._gate.changing.locked():
             return
         with contextlib.suppress(OSError, TimeoutError):
-            await self._gate.data_plane.collect()
+            self._gate.streams_ended += await self._gate.data_plane.collect()
 
     async def _retry(self) -> None:
         tries = 0
         while True:
             await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
-            if not self._gate.refused and self._gate.data_plane.certain:
+            if not self._gate.refused and self._gate.data_plane.certain and self._gate.waiting is None:
                 tries = 0
             elif not self._gate.changing.locked():
                 tries += 1

@@ -54,6 +54,17 @@ class WorkerPlans:
         self._current = next((one.pid for one in workers if one.current), None)
         self._write(known)
 
+    @property
+    def several(self) -> bool:
+        """Whether more than one worker is known."""
+        return len(self._known) > 1
+
+    def keep(self, workers: Collection[Worker]) -> None:
+        """Forget those that have ended. Raises FileTrouble."""
+        known = {one.pid: self._known[one.pid] for one in workers if one.pid in self._known}
+        if known != self._known:
+            self._write(known)
+
     def of(self, pid: int) -> tuple[Plan, ...]:
         """The plans that a worker may run, as far as they are known."""
         return tuple(plan for folder in self._known.get(pid, ()) if (plan := self._plan(folder)) is not None)

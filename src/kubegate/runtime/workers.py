@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from kubegate.errors import KubegateError
 from kubegate.render.haproxy.live import Command, Rewrite, Step
 from kubegate.render.haproxy.narrow import Narrowing
@@ -34,6 +36,10 @@ class Worker:
     pid: int
     current: bool
     reloads: int
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return psutil.pid_exists(self.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +132,11 @@ class Workers:
 
     async def ending(self, worker: Worker, what: Narrowing) -> list[str]:
         """The handles of the requests and streams of a worker that a narrowing ends."""
-        if not what.ends:
+        if not what.ends_some:
             return []
         answer = await ask(self._master, f"@!{worker.pid} show sess all", seconds=_RELOAD_SECONDS)
         tables = [await self.tell(Command(f"show table {section}"), worker) for section in what.by_source]
-        return [handle for handle, section, source in read_sources(answer, tables) if what.ends_session(section, source)]
+        return [one.handle for one in read_sources(answer, tables) if what.ends_session(one)]
 
     async def end(self, worker: Worker, handles: Sequence[str]) -> int:
         """End sessions of a worker at once. Returns how many."""

@@ -34,13 +34,13 @@ PASSED = """\
 
 def test_each_session_is_found_in_the_table_of_its_section() -> None:
     assert list(read_sources(SESSIONS, [STREAMS, PASSED])) == [
-        ("0x1ead180", "main:opened", None),
-        ("0x1eac860", "first:stream", "2001:db8::2"),
-        ("0x1eac450", "second", "192.0.2.1"),
+        ("0x1ead180", "main", "main:opened", None),
+        ("0x1eac860", "main:opened", "first:stream", "2001:db8::2"),
+        ("0x1eac450", "main", "second", "192.0.2.1"),
         # Its entry is what an earlier stream has left.
-        ("0x2157d80", "first:stream", None),
+        ("0x2157d80", "main:opened", "first:stream", None),
     ]
 
 
 def test_where_there_is_no_table_nobody_knows() -> None:
-    assert {source for _, _, source in read_sources(SESSIONS, ["No such table\n"])} == {None}
+    assert {one.source for one in read_sources(SESSIONS, ["No such table\n"])} == {None}

@@ -19,6 +19,11 @@ from kubegate.render.haproxy.routes import NO_NAME, NOT_OPENED
 _NAME_HINT = "set server or tls-server-name in your kubeconfig to the name of a cluster"
 
 
+def opened_name(front: Frontend) -> str:
+    """The section in which a listener opens TLS."""
+    return f"{front.name}:opened" if front.hops else front.name
+
+
 def draw(front: Frontend, plan: Plan, draft: Draft, sockets: str) -> None:
     """The sections of a listener, and the files that they name; `sockets` is the folder for a socket of its own."""
     bind = _bind(front, plan, draft)
@@ -35,7 +40,7 @@ def draw(front: Frontend, plan: Plan, draft: Draft, sockets: str) -> None:
 def _split(front: Frontend, process: Process, draft: Draft, sockets: str, bind: list[str]) -> None:
     """Names are read from the TLS greeting; what is to be opened takes a hop to a listener of its own."""
     names = routes.passed_file(front)
-    hop = f"{front.name}:opened"
+    hop = opened_name(front)
     named = "{ var(txn.cluster) -m found }"
     lines = [
         *bind,

@@ -5,36 +5,50 @@ Everything goes by clusters, for each worker has backends of its own.
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubegate.model.plan import Backend, Frontend, Plan
 from kubegate.render.haproxy.backend import names
+from kubegate.render.haproxy.frontend import opened_name
 from kubegate.render.haproxy.limits import ranges_file
 from kubegate.render.haproxy.live import Command, Rewrite, Step
 from kubegate.render.haproxy.ranges import written
 from kubegate.render.haproxy.routes import NOT_OPENED, lookups
+from kubegate.render.haproxy.sources import Carried
 
 _Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """Steps for a worker, and whose open requests and streams end: of these sections, those from outside these ranges."""
+    """Steps for a worker, and whose open requests and streams end.
 
-    steps: tuple[Step, ...]
-    ends: Mapping[str, _Networks]
+    `ends`: of these sections, those from outside these ranges. `left`: sections of a listener and of a cluster that it does not
+    lead to any more.
+    """
+
+    steps: tuple[Step, ...] = ()
+    ends: Mapping[str, _Networks] = field(default_factory=dict)
+    left: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def ends_some(self) -> bool:
+        """Whether there is anything whose requests and streams end."""
+        return bool(self.ends or self.left)
 
     @property
     def by_source(self) -> tuple[str, ...]:
         """The sections of which some sessions end and others may go on."""
         return tuple(section for section, allowed in self.ends.items() if allowed)
 
-    def ends_session(self, section: str, source: str | None) -> bool:
-        """Whether a request or stream of a section has to end. If nobody knows who has it, only where nobody may have one."""
-        allowed = self.ends.get(section)
-        if not allowed or source is None:
+    def ends_session(self, one: Carried) -> bool:
+        """Whether a request or stream has to end. If nobody knows who has it, only where nobody may have one."""
+        if (one.frontend, one.section) in self.left:
+            return True
+        allowed = self.ends.get(one.section)
+        if not allowed or one.source is None:
             return allowed == ()
-        address = ipaddress.ip_address(source)
+        address = ipaddress.ip_address(one.source)
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         return not any(address in network for network in allowed)
@@ -58,9 +72,15 @@ def narrowing(before: Plan, after: Plan) -> Narrowing:
             ends.update(dict.fromkeys(names(backend), networks))
     fronts = {front.name: front for front in after.frontends}
     places = _Places(before, after)
+    left: set[tuple[str, str]] = set()
     for front in before.frontends:
-        steps += places.moved(front, fronts.get(front.name))
-    return Narrowing(tuple(steps), ends)
+        after_it = fronts.get(front.name)
+        steps += places.moved(front, after_it)
+        if after_it is not None:
+            for one in places.left(front, after_it):
+                section = opened_name(front) if one.opened else front.name
+                left.update((section, name) for name in names(one))
+    return Narrowing(tuple(steps), ends, frozenset(left))
 
 
 def _allowed(heir: Backend | None, backend: Backend) -> tuple[str, ...] | None:
@@ -91,6 +111,11 @@ class _Places:
                 elif now != value:
                     yield Command(f"set map {file} {key} {now}")
 
+    def left(self, front: Frontend, heir: Frontend) -> Iterator[Backend]:
+        """The backends of clusters that a listener leads to no more, though they are still there."""
+        now = _reached(heir, self.after)
+        return (one for cluster, one in _reached(front, self.before).items() if cluster not in now)
+
     def _backends(self) -> Mapping[str, str]:
         """The backends of `after` by those that the same clusters have in `before`."""
         known = {backend.cluster: backend for backend in self.before.backends if backend.cluster}
@@ -99,6 +124,12 @@ class _Places:
             for backend in self.after.backends
             if backend.cluster in known and known[backend.cluster].opened == backend.opened
         }
+
+
+def _reached(front: Frontend, plan: Plan) -> Mapping[str, Backend]:
+    """The backends of clusters that a listener leads to, by the clusters' names."""
+    reached = {front.default, *(route.backend for route in front.routes)}
+    return {one.cluster: one for one in plan.backends if one.cluster and one.name in reached}
 
 
 def _translated(value: str | None, backends: Mapping[str, str]) -> str | None:

@@ -1,0 +1,64 @@
+"""What a gate runs while a reload has to wait: everything that is declared now and needs none."""
+
+from dataclasses import replace
+
+from kubegate.model.plan import Backend, Frontend, Plan, Route
+
+
+def meanwhile(running: Plan, wanted: Plan) -> Plan:
+    """The running plan with certificates, names, API servers, ranges and limits of the wanted one. What needs a reload stays."""
+    heirs = {backend.cluster: backend for backend in wanted.backends if backend.cluster}
+    backends = tuple(_backend(backend, heirs) for backend in running.backends)
+    fronts = {front.name: front for front in wanted.frontends}
+    places = _places(wanted, backends)
+    return replace(
+        running,
+        frontends=tuple(_frontend(front, fronts.get(front.name), places) for front in running.frontends),
+        backends=backends,
+    )
+
+
+def _backend(backend: Backend, heirs: dict[str, Backend]) -> Backend:
+    if backend.cluster is None:
+        return backend
+    heir = heirs.get(backend.cluster)
+    if heir is None:
+        return replace(backend, servers=(), verification=None, cluster=None, allow=())
+    if heir.opened != backend.opened:
+        return backend
+    return replace(
+        backend,
+        tls=heir.tls,
+        servers=heir.servers,
+        verification=heir.verification,
+        allow=heir.allow,
+        max_carried=_number(backend.max_carried, heir.max_carried),
+        requests_per_second=_number(backend.requests_per_second, heir.requests_per_second),
+    )
+
+
+def _number(running: int | None, wanted: int | None) -> int | None:
+    """Whether there is a limit is a matter of a reload, which number it has is not."""
+    return running if running is None or wanted is None else wanted
+
+
+def _places(wanted: Plan, backends: tuple[Backend, ...]) -> dict[str, str]:
+    """The backends of `wanted` whose clusters run as they are wanted, and where they run."""
+    at = {backend.cluster: backend for backend in backends if backend.cluster}
+    return {
+        backend.name: at[backend.cluster].name
+        for backend in wanted.backends
+        if backend.cluster in at and at[backend.cluster].opened == backend.opened
+    }
+
+
+def _frontend(front: Frontend, heir: Frontend | None, places: dict[str, str]) -> Frontend:
+    if heir is None or heir.sole != front.sole:
+        return front
+    return replace(
+        front,
+        default=places.get(heir.default) if heir.default else None,
+        certificates=heir.certificates,
+        routes=tuple(Route(one.host, places[one.backend], one.opened) for one in heir.routes if one.backend in places),
+        elsewhere=heir.elsewhere,
+    )
