@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import pytest
 
@@ -37,6 +39,14 @@ class Streams:
         assert self._tunnel.head().status == 101
         eventually(lambda: sum(len(one.seen("/watched")) for one in upstreams) == before + WATCHES, "all watches are open")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._may_end.set()
+        for client in (*self._watches, self._tunnel):
+            client.wire.close()
+
     def _open(self, method: str, target: str, *headers: str) -> Client:
         client = self._gate.dial()
         client.wire.send(request(method, target, *headers, host="one.test"))
@@ -66,10 +76,8 @@ class Streams:
         """Let them end, and see that nothing of them was lost."""
         self._may_end.set()
         for client in self._watches:
-            with client:
-                assert client.answer().body == b"firstlast"
+            assert client.answer().body == b"firstlast"
         self.echo(b"the last word")
-        self._tunnel.wire.close()
 
 
 @dataclass
@@ -162,42 +170,42 @@ def load(gate: Running) -> Iterator[list[Load]]:
 @pytest.mark.parametrize("change", [certificate, upstream_authority, servers, ranges, limits, new_cluster])
 def test_what_haproxy_can_take_is_changed_without_a_reload(site: Site, change: Callable[[Site, bool], None]) -> None:
     before, workers = site.gate.status(), site.gate.workers()
-    streams = Streams(site.gate, site.upstreams)
-    with load(site.gate):
-        for number in range(1, TIMES + 1):
-            change(site, bool(number % 2))
-            streams.echo(f"after change {number}".encode())
-    after = site.gate.status()
-    assert site.gate.workers() == workers
-    assert after.reloads == before.reloads
-    assert after.live_changes >= before.live_changes + TIMES
-    assert after.streams_ended == before.streams_ended
-    streams.finish()
+    with Streams(site.gate, site.upstreams) as streams:
+        with load(site.gate):
+            for number in range(1, TIMES + 1):
+                change(site, bool(number % 2))
+                streams.echo(f"after change {number}".encode())
+        after = site.gate.status()
+        assert site.gate.workers() == workers
+        assert after.reloads == before.reloads
+        assert after.live_changes >= before.live_changes + TIMES
+        assert after.streams_ended == before.streams_ended
+        streams.finish()
 
 
 def test_what_it_cannot_take_is_changed_by_reloads_that_lose_nothing(site: Site) -> None:
     """Half of the fifty are written without waiting for the one before: those are fewer reloads."""
     before = site.gate.status()
-    streams = Streams(site.gate, site.upstreams)
-    with load(site.gate):
-        for number in range(1, TIMES // 2 + 1):
-            timeout(site, bool(number % 2))
-            streams.echo(f"after reload {number}".encode())
-        settled = site.gate.status()
-        document = site.gate.document
-        for number in range(TIMES // 2):
-            document["clusters"][0]["timeouts"] = {"request": f"{number + 10}m"}
-            site.gate.rewrite(document)
-        site.gate.next_generation(settled.generation)
-        eventually(lambda: f"timeout server {TIMES // 2 + 9}m" in config(site), "the last of them runs")
-    after = site.gate.status()
-    assert settled.reloads == before.reloads + TIMES // 2
-    assert settled.reloads < after.reloads < settled.reloads + TIMES // 2
-    assert after.streams_ended == before.streams_ended
-    # The one that was current when the streams began carries them, and no other has a reason to live.
-    eventually(lambda: len(site.gate.status().old_workers) == 1, "one old worker is left")
-    streams.finish()
-    eventually(lambda: not site.gate.status().old_workers, "it ends with its last stream")
+    with Streams(site.gate, site.upstreams) as streams:
+        with load(site.gate):
+            for number in range(1, TIMES // 2 + 1):
+                timeout(site, bool(number % 2))
+                streams.echo(f"after reload {number}".encode())
+            settled = site.gate.status()
+            document = site.gate.document
+            for number in range(TIMES // 2):
+                document["clusters"][0]["timeouts"] = {"request": f"{number + 10}m"}
+                site.gate.rewrite(document)
+            site.gate.next_generation(settled.generation)
+            eventually(lambda: f"timeout server {TIMES // 2 + 9}m" in config(site), "the last of them runs")
+        after = site.gate.status()
+        assert settled.reloads == before.reloads + TIMES // 2
+        assert settled.reloads < after.reloads < settled.reloads + TIMES // 2
+        assert after.streams_ended == before.streams_ended
+        # The one that was current when the streams began carries them, and no other has a reason to live.
+        eventually(lambda: len(site.gate.status().old_workers) == 1, "one old worker is left")
+        streams.finish()
+        eventually(lambda: not site.gate.status().old_workers, "it ends with its last stream")
 
 
 def config(site: Site) -> str:

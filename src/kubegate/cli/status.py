@@ -97,7 +97,7 @@ def _facts(status: "GateStatus") -> list[tuple[str, str]]:
     streams = sum(cluster.streams for cluster in status.clusters)
     old = f"{len(status.old_workers)} of at most {status.max_old_workers}"
     if status.old_workers:
-        old += f", carrying {sum(worker.carried for worker in status.old_workers)} requests and streams"
+        old += f", carrying {sum(worker.carried or 0 for worker in status.old_workers)} requests and streams"
     return [
         ("file", status.file),
         ("generation", f"{status.generation}, since {status.since:%Y-%m-%d %H:%M:%S %Z}"),

@@ -71,10 +71,10 @@ class ListenerStatus(_Fact):
 
 
 class WorkerStatus(_Fact):
-    """A HAProxy worker of an earlier configuration that lives on with what it carries."""
+    """A HAProxy worker of an earlier configuration that lives on with what it carries; None where it does not answer."""
 
     pid: int
-    carried: int
+    carried: int | None
 
 
 class GateStatus(_Fact):

@@ -1,5 +1,6 @@
 """From a gate that runs to its status: what HAProxy says, beside what was declared."""
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -26,26 +27,23 @@ from kubegate.model.status import Remark
 from kubegate.pki.certificate import read_certificate
 from kubegate.pki.pem import blocks
 from kubegate.render.haproxy.backend import names, stream_name
+from kubegate.runtime.dataplane import DataPlane
 from kubegate.runtime.statistics import Statistics
-from kubegate.runtime.workers import Session
+from kubegate.runtime.workers import Session, Worker
 
 if TYPE_CHECKING:
     from kubegate.runtime.run import Gate
+
+_ANSWER_SECONDS = 5.0
 
 
 async def report(gate: "Gate") -> GateStatus:
     """The status at this moment. Where HAProxy does not answer, its part is empty."""
     plane = gate.data_plane
     plan = plane.plan
-    statistics = Statistics({})
-    old: list[WorkerStatus] = []
-    carried: list[Session] = []
-    with contextlib.suppress(OSError, TimeoutError):
-        statistics = Statistics.read(await plane.tell("show stat -1 6 -1"))
-        for worker in await plane.workers.old():
-            sessions = await plane.workers.sessions(worker)
-            old.append(WorkerStatus(pid=worker.pid, carried=len(sessions)))
-            carried += sessions
+    statistics, sessions = await asyncio.gather(_statistics(plane), _sessions(plane))
+    old = [WorkerStatus(pid=pid, carried=None if found is None else len(found)) for pid, found in sessions.items()]
+    carried = [session for found in sessions.values() for session in found or ()]
     return GateStatus(
         file=str(gate.file.absolute()),
         version=__version__,
@@ -70,6 +68,29 @@ async def report(gate: "Gate") -> GateStatus:
         live_changes=gate.live_changes,
         streams_ended=gate.streams_ended,
     )
+
+
+async def _statistics(plane: DataPlane) -> Statistics:
+    with contextlib.suppress(OSError, TimeoutError):
+        return Statistics.read(await plane.tell("show stat -1 6 -1"))
+    return Statistics({})
+
+
+async def _sessions(plane: DataPlane) -> dict[int, list[Session] | None]:
+    """What each old worker carries, by pid; None where it does not answer in time."""
+
+    async def carried(worker: Worker) -> list[Session] | None:
+        with contextlib.suppress(OSError, TimeoutError):
+            return await asyncio.wait_for(plane.workers.sessions(worker), _ANSWER_SECONDS)
+        return None
+
+    try:
+        old = await plane.workers.old()
+    except (OSError, TimeoutError):
+        return {}
+    found = await asyncio.gather(*map(carried, old))
+    # One that has ended in the meantime is none any more.
+    return {one.pid: sessions for one, sessions in zip(old, found, strict=True) if sessions is not None or one.alive()}
 
 
 def _clusters(plan: Plan | None, statistics: Statistics, old: Iterable[Session]) -> tuple[ClusterStatus, ...]:

@@ -14,6 +14,8 @@ from kubegate.render.haproxy.sources import read_sources
 from kubegate.runtime.control import ask
 
 _RELOAD_SECONDS = 60.0
+# Lists are long; but an answer of a worker that ends in the middle of it may never come, and somebody waits.
+_LIST_SECONDS = 10.0
 _LINES_AT_ONCE = 400
 _VERSION = re.compile(r"New version created: (\d+)")
 _SESSION = re.compile(
@@ -123,7 +125,7 @@ class Workers:
 
     async def sessions(self, worker: Worker) -> list[Session]:
         """The requests and streams of a worker, those of its own sockets left out."""
-        answer = await ask(self._master, f"@!{worker.pid} show sess", seconds=_RELOAD_SECONDS)
+        answer = await ask(self._master, f"@!{worker.pid} show sess", seconds=_LIST_SECONDS)
         return [
             Session(handle, front, back, server)
             for handle, front, back, server in _SESSION.findall(answer)
@@ -134,7 +136,7 @@ class Workers:
         """The handles of the requests and streams of a worker that a narrowing ends."""
         if not what.ends_some:
             return []
-        answer = await ask(self._master, f"@!{worker.pid} show sess all", seconds=_RELOAD_SECONDS)
+        answer = await ask(self._master, f"@!{worker.pid} show sess all", seconds=_LIST_SECONDS)
         tables = [await self.tell(Command(f"show table {section}"), worker) for section in what.by_source]
         return [one.handle for one in read_sources(answer, tables) if what.ends_session(one)]
 
