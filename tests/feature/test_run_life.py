@@ -3,10 +3,12 @@
 import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
+from kubegate.system.network import free_port
 from tests.support.expose import Home, home
 from tests.support.rawhttp import request
 from tests.support.run import Document, Running, cluster, gate_file, refused, run
@@ -114,3 +116,45 @@ def test_one_dead_cluster_of_two_is_said_and_keeps_nobody_up(person: Home, upstr
         assert gate.ask().status == 200
         assert gate.ask(name="two.test").status == 503
         assert any("two" in warning.message or str(dead.port) in warning.message for warning in gate.status().warnings)
+
+
+def later(gate: Running) -> list[str]:
+    """What is said to count from the next start of HAProxy only."""
+    return [one.message for one in gate.status().warnings if one.code == "gate.later"]
+
+
+def test_another_program_is_taken_at_the_next_start_and_that_is_said(person: Home, upstream: Upstream) -> None:
+    with run(gate_file(person.path, cluster(person.path, "one", upstream)), person) as gate:
+        assert not later(gate)
+        # With the libraries that it finds beside itself.
+        package = Path(gate.haproxy.exe()).parents[1]
+        shutil.copytree(package, person.path / package.name)
+        named = person.path / package.name / "bin" / "haproxy"
+        runs = gate.status().haproxy
+        heir = None
+        try:
+            assert gate.stop(signal.SIGUSR2) == 0
+            gate.rewrite(gate.document | {"dataPlane": {"haproxy": str(named)}})
+            heir = gate.again()
+            [said] = later(heir)
+            assert str(named) in said
+            # Of the same version, and yet another program.
+            assert heir.status().haproxy != str(named)
+            assert "embedded" in runs
+            heir.haproxy.kill()
+            heir.wait_for("HAProxy is back")
+            assert not later(heir)
+            assert str(named) in heir.status().haproxy
+        finally:
+            (heir or gate).end()
+
+
+def test_another_access_log_is_taken_at_the_next_start_and_that_is_said(person: Home, upstream: Upstream) -> None:
+    with run(gate_file(person.path, cluster(person.path, "one", upstream), accessLog="first.log"), person) as gate:
+        assert not later(gate)
+        gate.edit(
+            lambda document: document.update(accessLog="second.log", metrics={"address": f"127.0.0.1:{free_port('127.0.0.1')}"})
+        )
+        [said] = later(gate)
+        assert "first.log" in said
+        assert "second.log" in said

@@ -6,7 +6,6 @@ In a file the keys are in camelCase. What can be said about one value alone is c
 
 from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -223,7 +222,6 @@ class Config(_Declared):
 
     api_version: Literal["kubegate.dev/v1alpha1"] = Field(default=API_VERSION, description="Version of this format.")
     kind: Literal["Gate"] = Field(default=KIND, description="What is declared.")
-    name: Name = Field(default="gate", description="Name of this gate on its machine; two gates have two.")
     listeners: tuple[ListenerConfig, ...] = Field(
         default=(ListenerConfig(),),
         min_length=1,
@@ -246,8 +244,3 @@ class Config(_Declared):
         """The clusters behind a listener."""
         wanted = frozenset(listener.clusters)
         return tuple(one for one in self.clusters if not wanted or one.name in wanted)
-
-    @property
-    def folder(self) -> Path:
-        """The name of this gate's folders."""
-        return Path(self.name)

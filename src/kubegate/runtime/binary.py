@@ -39,12 +39,12 @@ class Binary:
 def find(named: Path | None = None) -> Binary:
     """The HAProxy to run. Raises NoHAProxy with one sentence on how to get one."""
     if named is not None:
-        return _ask(named, embedded=False)
+        return ask(named, embedded=False)
     usable: list[Binary] = []
     troubles: list[NoHAProxy] = []
     for path, embedded in _candidates():
         try:
-            usable.append(_ask(path, embedded=embedded))
+            usable.append(ask(path, embedded=embedded))
         except NoHAProxy as error:
             troubles.append(error)
     if usable:
@@ -83,7 +83,8 @@ def _candidates() -> list[tuple[Path, bool]]:
     return candidates
 
 
-def _ask(path: Path, *, embedded: bool) -> Binary:
+def ask(path: Path, *, embedded: bool) -> Binary:
+    """What a program says it is. Raises NoHAProxy."""
     # Absolute, for a bare name would be looked up on the PATH.
     program = path.absolute()
     try:

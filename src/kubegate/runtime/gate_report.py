@@ -28,6 +28,7 @@ from kubegate.pki.certificate import read_certificate
 from kubegate.pki.pem import blocks
 from kubegate.render.haproxy.backend import names, stream_name
 from kubegate.runtime.dataplane import DataPlane
+from kubegate.runtime.started import program_of
 from kubegate.runtime.statistics import Statistics
 from kubegate.runtime.workers import Session, Worker
 
@@ -49,7 +50,7 @@ async def report(gate: "Gate") -> GateStatus:
         version=__version__,
         pid=os.getpid(),
         started=gate.started,
-        haproxy=str(gate.binary),
+        haproxy=str(program_of(gate.haproxy.pid, gate.binary)),
         haproxy_pid=gate.haproxy.pid,
         generation=plane.generation,
         since=gate.since,
@@ -57,7 +58,7 @@ async def report(gate: "Gate") -> GateStatus:
         refused=tuple(Refusal(where=one.where, code=one.code, message=one.message, hint=one.hint) for one in gate.refused),
         warnings=tuple(
             Remark(code=one.code, message=f"{one.where}: {one.message}" if one.where else one.message, hint=one.hint)
-            for one in (*gate.warnings, *([gate.waiting] if gate.waiting else []))
+            for one in gate.current_warnings()
         ),
         listeners=_listeners(plan),
         clusters=_clusters(plan, statistics, carried),

@@ -16,12 +16,12 @@ import psutil
 
 from kubegate.errors import KubegateError
 from kubegate.render.haproxy import CONFIG_FILE
-from kubegate.render.haproxy.backend import STREAMS
 from kubegate.runtime.adopted import Adopted, Started
 from kubegate.runtime.binary import Binary
 from kubegate.runtime.control import ask
 from kubegate.runtime.generation import Store, alerts
 from kubegate.runtime.haproxy_output import HAProxyOutput
+from kubegate.runtime.server_news import ServerNews
 from kubegate.system.files import reason
 from kubegate.system.network import listener_on, listening_pids
 from kubegate.system.processes import ProcessId
@@ -32,10 +32,6 @@ _RETIRE_SECONDS = 5.0
 # The first new start is immediate; only a process that keeps dying waits, and never long.
 _RESTART_DELAYS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _STEADY_SECONDS = 10.0
-_SERVER_NEWS = re.compile(
-    r"Server (?P<backend>\S+)/(?P<server>\S+?)(?:_[0-9a-f]{8})? is (?P<state>UP|DOWN)"
-    r"(?:/[^,]*)?(?:, reason: (?P<reason>[^,]*))?(?:, code: (?P<code>\d+))?(?:, (?:info|check): \"(?P<info>[^\"]*)\")?"
-)
 _IN_USE = re.compile(r"in use\S* for \[.*:(\d+)\]")
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 
@@ -58,7 +54,7 @@ class HAProxy:
         self._store = store
         self._say = say
         self._process: Adopted | None = None
-        self._output = HAProxyOutput(store.output_pipe, self._tell_news)
+        self._output = HAProxyOutput(store.output_pipe, ServerNews(say).hear)
         self._stopping = asyncio.Event()
         # Held while it starts or stops, so that a stop never overlooks a process that is about to be.
         self._changing = asyncio.Lock()
@@ -244,10 +240,6 @@ class HAProxy:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
 
-    def _tell_news(self, line: str) -> None:
-        if news := server_news(line):
-            self._say(news)
-
 
 async def retire(left: ProcessId, port: int) -> None:
     """Let a HAProxy that nobody supervises close its listener on `port`, and wait for that; its streams go on until they end."""
@@ -266,18 +258,6 @@ def _family(pid: int) -> set[int]:
         return {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
     except psutil.Error:
         return set()
-
-
-def server_news(line: str) -> str | None:
-    """A sentence out of HAProxy's message on a server that went up or down, None for any other line."""
-    match = _SERVER_NEWS.search(line)
-    # A cluster's backend of streams checks the same servers, and is not told beside the other one.
-    if not match or match["backend"].endswith(STREAMS):
-        return None
-    if match["state"] == "UP":
-        return f"API server {match['server']} answers again"
-    details = [match["reason"], match["code"] and f"status {match['code']}", match["info"]]
-    return f"API server {match['server']} is down: {', '.join(detail for detail in details if detail)}"
 
 
 def _with_occupant(why: str) -> str:

@@ -19,7 +19,7 @@ from kubegate.model.names import printable
 from kubegate.model.plan import Plan
 from kubegate.model.planner import plan
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.runtime import control_server, gate_folders, listening, opening
+from kubegate.runtime import control_server, gate_folders, listening, opening, started
 from kubegate.runtime.binary import Binary
 from kubegate.runtime.dataplane import DataPlane, Outcome
 from kubegate.runtime.findings import with_remedy
@@ -194,11 +194,16 @@ class Gate:
         self._bound(config)
         self.config = config
         self.warnings = (*gathered.warnings, *_open_to_others(config), *warnings_about(self.binary))
-        self.news.warned(self.warnings)
+        self.news.warned(self.current_warnings())
         self.refused = ()
         self.from_last_good = False
         with contextlib.suppress(OSError):
             self.launch.keep()
+
+    def current_warnings(self) -> tuple[Problem, ...]:
+        """What is not as it should be at this moment."""
+        later = started.later(self.config, self.haproxy.pid, self.binary) if self.config else []
+        return (*self.warnings, *later, *([self.waiting] if self.waiting else []))
 
     def refuse(self, problems: tuple[Problem, ...]) -> None:
         """What ran goes on, for these problems; told when they are others than before."""

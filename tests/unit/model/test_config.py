@@ -49,7 +49,7 @@ def test_a_certificate_needs_its_key() -> None:
 
 def test_it_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        ONE.name = "other"  # type: ignore[misc]
+        ONE.kind = "Gate"  # type: ignore[misc]
 
 
 def test_it_is_read_back_from_what_it_says() -> None:

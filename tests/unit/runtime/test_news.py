@@ -5,7 +5,7 @@ import pytest
 from kubegate.model.problem import Problem
 from kubegate.runtime.generation import alerts
 from kubegate.runtime.news import News
-from kubegate.runtime.process import server_news
+from kubegate.runtime.server_news import ServerNews
 
 ELSE = "check duration: 0ms. 0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue."
 
@@ -23,7 +23,7 @@ ELSE = "check duration: 0ms. 0 active and 0 backup servers left. 0 sessions acti
         ),
         (
             "[WARNING]  (7) : Server a/10.0.0.1:6443_0123abcd is UP, reason: Layer7 check passed, code: 200, check duration.",
-            "API server 10.0.0.1:6443 answers again",
+            None,
         ),
         (f"[WARNING]  (7) : Server dev:stream/10.0.0.1:6443 is DOWN, reason: Layer4 timeout, {ELSE}", None),
         ("[NOTICE]   (7) : New worker (8) forked", None),
@@ -32,7 +32,34 @@ ELSE = "check duration: 0ms. 0 active and 0 backup servers left. 0 sessions acti
     ],
 )
 def test_news(line: str, news: str | None) -> None:
-    assert server_news(line) == news
+    assert heard(line) == ([news] if news else [])
+
+
+DOWN, UP = "Server a/10.0.0.1:6443_0123abcd is DOWN, reason: Layer4 timeout.", "Server a/10.0.0.1:6443_0123abcd is UP."
+
+
+def test_only_a_server_that_was_down_answers_again_and_what_another_worker_repeats_is_no_news() -> None:
+    down, again = "API server 10.0.0.1:6443 is down: Layer4 timeout.", "API server 10.0.0.1:6443 answers again"
+    assert heard(UP, DOWN, DOWN, UP, UP, DOWN) == [down, again, down]
+
+
+def test_what_was_said_long_ago_is_news_again() -> None:
+    said: list[str] = []
+    now = [0.0]
+    news = ServerNews(said.append, lambda: now[0])
+    for moment in (0.0, 59.0, 200.0):
+        now[0] = moment
+        news.hear(DOWN)
+    assert len(said) == 2
+
+
+def heard(*lines: str) -> list[str]:
+    """What is said of these lines, one after the other."""
+    said: list[str] = []
+    news = ServerNews(said.append)
+    for line in lines:
+        news.hear(line)
+    return said
 
 
 def test_alerts_are_told_as_one_line() -> None:
