@@ -76,8 +76,10 @@ class Streams:
         """Let them end, and see that nothing of them was lost."""
         self._may_end.set()
         for client in self._watches:
-            assert client.answer().body == b"firstlast"
+            with client:
+                assert client.answer().body == b"firstlast"
         self.echo(b"the last word")
+        self._tunnel.wire.close()
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -18,12 +19,17 @@ Ask = Callable[[int], tuple[str, str, Sequence[tuple[str, str]]]]
 
 @dataclass(frozen=True)
 class Asked:
-    """One request and what came of it: a status, or 0 and why where the connection ended instead."""
+    """One request and what came of it, and when: a status, or 0 and why where the connection ended instead.
+
+    `begun` says that the answer had begun then.
+    """
 
     method: str
     target: str
     status: int
     trouble: str = ""
+    begun: bool = False
+    moment: float = field(default_factory=time.monotonic, compare=False)
 
 
 class Load:
@@ -69,7 +75,8 @@ class Load:
         try:
             answer = self._answer(client, method, target, headers)
         except (NoAnswer, OSError) as error:
-            self.asked.append(Asked(method, target, 0, f"{type(client).__module__}: {error!r}"))
+            begun = isinstance(error, NoAnswer) and error.begun
+            self.asked.append(Asked(method, target, 0, f"{type(client).__module__}: {error!r}", begun))
             return False
         self.asked.append(Asked(method, target, answer.status))
         told_to_go = client.told_to_go if isinstance(client, Client2) else answer.header("connection") == "close"

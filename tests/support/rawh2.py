@@ -101,8 +101,12 @@ class Client:
     def answer(self, stream: int) -> Answer:
         """The whole answer on a stream. Raises Refused."""
         head, parts = self.head(stream), []
-        while data := self.data(stream):
-            parts.append(data)
+        try:
+            while data := self.data(stream):
+                parts.append(data)
+        except Refused as error:
+            error.begun = True
+            raise
         return Answer(head.status, head.headers, b"".join(parts))
 
     def head(self, stream: int) -> Answer:

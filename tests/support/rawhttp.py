@@ -10,7 +10,11 @@ from tests.support.wire import Wire
 
 
 class NoAnswer(Exception):
-    """The connection ended before, or within, an answer."""
+    """The connection ended before, or within, an answer; `begun` says that some of it had come."""
+
+    def __init__(self, why: str = "", *, begun: bool = False) -> None:
+        super().__init__(why)
+        self.begun = begun
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Client:
         while have < size:
             data = self.wire.receive()
             if not data:
-                raise NoAnswer(f"the connection ended after {have} of {size} bytes")
+                raise NoAnswer(f"the connection ended after {have} of {size} bytes", begun=True)
             parts.append(data)
             have += len(data)
         whole = b"".join(parts)

@@ -9,11 +9,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import yaml
 
+from kubegate.model.address import Endpoint
 from kubegate.model.gate_status import ClusterStatus, GateStatus
 from kubegate.runtime.control import ask
 from kubegate.runtime.gate_folders import folders_of
@@ -25,7 +26,7 @@ from tests.support.forge import Forged, forge
 from tests.support.rawh2 import Client as Client2
 from tests.support.rawhttp import Answer, Client, request
 from tests.support.tls import API_NAME, client_context, cluster_authority, front_authority
-from tests.support.upstream import Upstream, eventually
+from tests.support.upstream import eventually
 
 _START_SECONDS = 60.0
 _END_SECONDS = 60.0
@@ -44,7 +45,14 @@ def write_pair(folder: Path, name: str, leaf: Forged) -> dict[str, str]:
     return {"cert": f"{name}.crt", "key": f"{name}.key"}
 
 
-def cluster(folder: Path, name: str, *upstreams: Upstream, ca: Forged | None = None, **more: Any) -> Document:
+class Listening(Protocol):
+    """Whatever has an address of its own."""
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+
+
+def cluster(folder: Path, name: str, *upstreams: Listening, ca: Forged | None = None, **more: Any) -> Document:
     """The declaration of a cluster `NAME.test` with these API servers, their CA and a certificate in `folder`."""
     (folder / f"{name}-ca.crt").write_bytes((ca or cluster_authority()).pem)
     declared: Document = {

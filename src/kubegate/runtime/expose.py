@@ -92,6 +92,8 @@ class Exposure:
 
         following = Following(self._change)
         following.files.follow(followed(self._prepared))
+        # Since they were read, they may have changed.
+        following.mark()
 
         async def mark() -> None:
             following.mark()

@@ -268,6 +268,11 @@ def _names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def declared_files(config: Config) -> dict[Path, FileState]:
+    """The files that a declaration names, in their present state."""
+    return _states(path for cluster in config.clusters for path in _declared_files(cluster))
+
+
 def _declared_files(cluster: ClusterConfig) -> list[Path]:
     """The files that the declaration itself names."""
     upstream, given = cluster.upstream, cluster.certificate

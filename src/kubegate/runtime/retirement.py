@@ -19,12 +19,13 @@ _ALIVE_AT_ONCE_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 # Of more sections than this, all is asked for at once.
 _MOST_SECTIONS = 50
+_NOT_CHECKED = ("", "INI", "UNK")
 _HEADER_FIELDS = ("bkname/svname", "used_cur")
 
 
 @dataclass(frozen=True, slots=True)
 class _Successors:
-    """Servers of a section, one of which is to be found alive before the old ones go, and until when that is waited for."""
+    """New servers of a section, which are to be found alive before the old ones go, and until when that is waited for."""
 
     names: tuple[str, ...]
     deadline: float
@@ -36,7 +37,8 @@ class Retirement:
     def __init__(self, workers: Workers, say: Say) -> None:
         self._workers = workers
         self._say = say
-        self._leaving: dict[tuple[str, str], None] = {}
+        # Whether they take nothing new any more.
+        self._leaving: dict[tuple[str, str], bool] = {}
         self._awaited: dict[str, _Successors] = {}
 
     @property
@@ -50,7 +52,7 @@ class Retirement:
         for section, name in await self._carried():
             if section in sections and name not in shape.servers.get(section, {}):
                 await self._workers.tell(Command(f"set server {section}/{name} state drain"))
-                self._leaving[section, name] = None
+                self._leaving[section, name] = True
         answer = await self._workers.tell(Command("show ssl ca-file"))
         known = (line.split(" ")[0] for line in answer.splitlines() if line.startswith("ca-"))
         for file in known:
@@ -63,17 +65,18 @@ class Retirement:
         self._awaited.clear()
 
     async def add(self, change: Change) -> None:
-        """Let the servers go that a change retires: at once where none takes their place or one of those is soon found alive."""
+        """Let the servers go that a change retires; at once where none takes their place, or where those are soon found alive."""
         for section, names in change.arrived.items():
             for name in names:
                 self._leaving.pop((section, name), None)
         for section, names in change.retired.items():
-            self._leaving.update(dict.fromkeys((section, name) for name in names))
+            self._leaving.update(dict.fromkeys(((section, name) for name in names), False))
             if section in change.arrived:
                 self._awaited[section] = _Successors(change.arrived[section], time.monotonic() + _ALIVE_SECONDS)
             elif section in self._awaited and all((section, name) in self._leaving for name in self._awaited[section].names):
                 del self._awaited[section]
-            await self._drain(section)
+            if section not in self._awaited:
+                await self._drain(section, self._staying(section))
         deadline = time.monotonic() + _ALIVE_AT_ONCE_SECONDS
         while any(section in self._awaited for section in change.retired) and time.monotonic() < deadline:
             await self._look_for_successors()
@@ -89,14 +92,18 @@ class Retirement:
             if (section, name) not in carried:
                 # HAProxy was started again meanwhile, without it.
                 del self._leaving[section, name]
-            elif section not in self._awaited and carried[section, name] == 0:
+            elif self._leaving[section, name] and carried[section, name] == 0:
                 await self._delete(section, name)
 
-    async def _drain(self, section: str) -> None:
-        """Let the servers that leave a section take nothing new, unless those that take their place are waited for."""
-        if section not in self._awaited:
-            names = [name for one, name in self._leaving if one == section]
-            await self._workers.run(Command(f"set server {section}/{name} state drain") for name in names)
+    def _staying(self, section: str) -> list[str]:
+        """Those that leave a section, and still take what comes."""
+        return [name for (one, name), drained in self._leaving.items() if one == section and not drained]
+
+    async def _drain(self, section: str, names: Iterable[str]) -> None:
+        """Let servers take nothing new."""
+        for name in names:
+            await self._workers.run([Command(f"set server {section}/{name} state drain")])
+            self._leaving[section, name] = True
 
     async def _delete(self, section: str, name: str) -> None:
         with contextlib.suppress(Failed):
@@ -105,16 +112,23 @@ class Retirement:
             del self._leaving[section, name]
 
     async def _look_for_successors(self) -> None:
-        """Let old servers go from where one that takes their place is alive, or was waited for long enough."""
+        """Let old servers go whose successors are alive, or were waited for long enough.
+
+        A server of the same address has to be looked at before: until then the old one may be the only one that answers.
+        """
         for section, successors in tuple(self._awaited.items()):
-            alive = await self._passed(section)
-            if alive.isdisjoint(successors.names):
-                if time.monotonic() < successors.deadline:
-                    continue
-                shown = ", ".join(server_address(name) for name in successors.names)
+            checked = await self._checked(section)
+            known = {server_address(name): checked.get(name) for name in successors.names}
+            alive = any(known.values())
+            in_time = time.monotonic() < successors.deadline
+            staying = self._staying(section)
+            going = [name for name in staying if not in_time or (alive and known.get(server_address(name), True) is not None)]
+            if going and not alive:
+                shown = ", ".join(known)
                 self._say(f"{section}: no health check of the new servers ({shown}) succeeded yet; the old ones go all the same")
-            del self._awaited[section]
-            await self._drain(section)
+            await self._drain(section, going)
+            if len(going) == len(staying):
+                del self._awaited[section]
 
     async def _carried(self, sections: Collection[str] = ()) -> Mapping[tuple[str, str], int]:
         """How many requests and streams each server carries, of some sections or, where none is named, of all."""
@@ -130,13 +144,14 @@ class Retirement:
                 found[section, name] = int(fields[at[1]])
         return found
 
-    async def _passed(self, section: str) -> set[str]:
-        """The servers of a section whose last health check succeeded."""
+    async def _checked(self, section: str) -> Mapping[str, bool | None]:
+        """Whether the last health check of each server of a section succeeded, None if there was none yet."""
         header, *rows = (await self._ask([f"show stat {section} 4 -1"])).removeprefix("# ").splitlines() or [""]
         columns = header.split(",")
         name, check = columns.index("svname"), columns.index("check_status")
         found = (row.split(",") for row in rows if row)
-        return {row[name] for row in found if row[check].removeprefix("* ").startswith("L7OK")}
+        words = {row[name]: row[check].removeprefix("* ") for row in found}
+        return {server: None if word in _NOT_CHECKED else word.startswith("L7OK") for server, word in words.items()}
 
     async def _ask(self, questions: Iterable[str]) -> str:
         return await self._workers.tell(Command("; ".join(questions)))

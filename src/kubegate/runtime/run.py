@@ -27,7 +27,7 @@ from kubegate.runtime.following import Following
 from kubegate.runtime.gate_folders import GateFolders, folders_of
 from kubegate.runtime.generation import Store
 from kubegate.runtime.holes import warnings_about
-from kubegate.runtime.inputs import Gathered, Inputs
+from kubegate.runtime.inputs import Gathered, Inputs, declared_files
 from kubegate.runtime.launch import Launch
 from kubegate.runtime.news import News
 from kubegate.runtime.old_workers import Bounds
@@ -126,9 +126,12 @@ class Gate:
         """Look at all that the file names, and follow it from now on; `fresh` looks at every server again."""
         if reading.declaration is None:
             return reading
+        named = declared_files(reading.declaration.config)
         try:
             gathered = await self.inputs.gather(reading.declaration, fresh=fresh)
         except InvalidInput as error:
+            # They may be what is mended.
+            self.following.files.follow_too(named)
             return reading.refused(*error.problems)
         self.following.files.follow({self.file: self._file_state, **gathered.files})
         return Reading(reading.declaration, gathered)

@@ -7,6 +7,7 @@ Kubernetes projects), and a file that is written in place are all seen there (in
 import asyncio
 import contextlib
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from kubegate.system.files import FileState, state_of
 
 # Where inotify cannot be had, and against events that got lost, the state of the files is compared this often.
 _LOOK_SECONDS = 20.0
+# A folder that is not there cannot be watched.
+_LOOK_FOR_FOLDERS_SECONDS = 1.0
 _COALESCE_MILLISECONDS = 50
 _MOST_LINKS = 40
+_Identity = tuple[int, int] | None
 
 
 class Files:
@@ -23,7 +27,8 @@ class Files:
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
-        self._folders: frozenset[Path] = frozenset()
+        # By which one it is: another one of the same name is not watched yet.
+        self._folders: dict[Path, _Identity] = {}
         self._state: dict[Path, FileState] = {}
         self._again = asyncio.Event()
 
@@ -32,6 +37,10 @@ class Files:
         known, self._state = self._state.keys(), dict(files)
         if known != files.keys():
             self._look_at_folders()
+
+    def follow_too(self, files: Mapping[Path, FileState]) -> None:
+        """Follow these files beside those that are followed already."""
+        self.follow({**files, **self._state})
 
     def follows(self, file: Path) -> bool:
         """Whether this file is followed."""
@@ -47,7 +56,7 @@ class Files:
 
         while True:
             self._again.clear()
-            present = [folder for folder in self._folders if folder.is_dir()]
+            present = [folder for folder, identity in self._folders.items() if identity is not None]
             if not present:
                 await self._again.wait()
                 continue
@@ -66,24 +75,34 @@ class Files:
 
     async def _compare(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            complete = all(self._folders.values())
+            await asyncio.sleep(_LOOK_SECONDS if complete else _LOOK_FOR_FOLDERS_SECONDS)
             self._notice()
 
     def _notice(self) -> None:
         """Say that something has changed if one of the files has, and not only a neighbour of theirs."""
         state = {file: state_of(file) for file in self._state}
-        if state == self._state:
-            return
-        self._state = state
-        # A link may lead elsewhere now.
-        self._look_at_folders()
-        self.changed.set()
+        changed, self._state = state != self._state, state
+        if changed or any(_identity(folder) != identity for folder, identity in self._folders.items()):
+            # A link may lead elsewhere now.
+            self._look_at_folders()
+        if changed:
+            self.changed.set()
 
     def _look_at_folders(self) -> None:
-        folders = _folders_of(self._state)
+        folders = {folder: _identity(folder) for folder in _folders_of(self._state)}
         if folders != self._folders:
             self._folders = folders
             self._again.set()
+
+
+def _identity(folder: Path) -> _Identity:
+    """Which folder it is, None if there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
 
 
 def _folders_of(files: Iterable[Path]) -> frozenset[Path]:
