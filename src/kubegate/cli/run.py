@@ -1,6 +1,7 @@
 """`kubegate run`: the gate of a declared file."""
 
 import asyncio
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "Run the gate that a file declares, and keep it as the file says."
 EXAMPLES = ("kubegate run -c kubegate.yaml", "kubegate check -c kubegate.yaml && kubegate run -c kubegate.yaml")
+
+_GARBAGE_AFTER = 20_000
 
 
 def command(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> None:
@@ -27,12 +30,18 @@ async def _run(file: Path) -> None:
     from kubegate.runtime.signals import Stop
     from kubegate.runtime.upkeep import guarded
 
+    # What is made while a gate opens stays: with many clusters, looking through it for garbage takes a second.
+    gc.disable()
     hung_up = asyncio.Event()
     async with Stop(hangup=hung_up.set) as stop:
         gate = await stop.unless_asked(Gate.open(file, os.environ, say))
         if gate is None:
             say("stopped before the gate was open")
             return
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GARBAGE_AFTER, 20, 20)
+        gc.enable()
         async with gate:
             say(f"running; {gate.summary()}")
             hangups = asyncio.create_task(guarded("reloading", lambda: _reload_at(hung_up, gate), say))

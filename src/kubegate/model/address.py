@@ -21,6 +21,7 @@ def is_address(text: str) -> bool:
     return "%" not in text
 
 
+@functools.lru_cache(_REMEMBERED)
 def normal_name(text: str) -> str:
     """A DNS name or address in the form in which names are compared: lower case, no trailing dot, no brackets.
 

@@ -27,6 +27,7 @@ from kubegate.system.files import FileTrouble
 
 _POLL_SECONDS = 0.25
 _ANSWER_SECONDS = 5.0
+_MOST_CHECKED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +261,9 @@ class DataPlane:
         target = shape(wanted, self._sockets)
         generation = self._store.accept(self._bundle(wanted, target), None, like=self._generation)
         try:
-            # HAProxy may read for seconds.
-            await asyncio.to_thread(check, generation.folder, self._binary)
+            # Where HAProxy reads for seconds, it does so once: it refuses a reload, too, and goes on with what it has.
+            if len(wanted.backends) <= _MOST_CHECKED:
+                await asyncio.to_thread(check, generation.folder, self._binary)
         except BaseException:
             self._store.discard(generation)
             raise
@@ -298,8 +300,7 @@ class DataPlane:
             self.plans.note(await self.workers.all(), generation.folder, self.plan)
 
     def _done(self) -> None:
-        """After a change: what runs now is what a start may fall back to, and what nobody needs any more goes."""
-        self._store.prune(self.plans.folders())
+        """After a change: what runs now is what a start may fall back to."""
         if self._securing is None or self._securing.done():
             self._securing = asyncio.create_task(self._secure(), name="writing to the disk")
 

@@ -126,12 +126,11 @@ class Gate:
         """Look at all that the file names, and follow it from now on; `fresh` looks at every server again."""
         if reading.declaration is None:
             return reading
-        named = declared_files(reading.declaration.config)
         try:
             gathered = await self.inputs.gather(reading.declaration, fresh=fresh)
         except InvalidInput as error:
             # They may be what is mended.
-            self.following.files.follow_too(named)
+            self.following.files.follow_too(declared_files(reading.declaration.config))
             return reading.refused(*error.problems)
         self.following.files.follow({self.file: self._file_state, **gathered.files})
         return Reading(reading.declaration, gathered)
