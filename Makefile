@@ -58,6 +58,14 @@ lint: .venv/.dev
 bench: .venv/.bench bench-system ## Measure beside HAProxy, Envoy, nginx, kubectl proxy (ONLY=small-get,idle ROUNDS=3 PEERS=kubegate,seed).
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PEERS),--peers $(PEERS))
 
+.PHONY: soak
+soak: .venv/.dev ## Ten minutes of changes, kills and renewals under load; nothing may be lost or left (SECONDS=600).
+	@$(BIN)/python -m bench.soak $(SECONDS)
+
+.PHONY: scale
+scale: .venv/.dev bench-system ## How a gate with 1,000 clusters starts and changes, and what it costs (CLUSTERS=1000).
+	@$(BIN)/python -m bench.scale $(CLUSTERS)
+
 .PHONY: lock
 lock: .venv/.dev ## Write the lock files anew from pyproject.toml (UPGRADE=1: with the newest versions).
 	$(COMPILE) --extra demo --extra dev --output-file requirements/dev.lock pyproject.toml requirements/build.in

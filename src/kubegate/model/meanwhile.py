@@ -8,7 +8,9 @@ from kubegate.model.plan import Backend, Frontend, Plan, Route
 def meanwhile(running: Plan, wanted: Plan) -> Plan:
     """The running plan with certificates, names, API servers, ranges and limits of the wanted one. What needs a reload stays."""
     heirs = {backend.cluster: backend for backend in wanted.backends if backend.cluster}
-    backends = tuple(_backend(backend, heirs) for backend in running.backends)
+    known = {backend.cluster for backend in running.backends}
+    new = {backend.name: backend for cluster, backend in heirs.items() if cluster not in known}
+    backends = tuple(_backend(backend, heirs) if backend.cluster else _filled(backend, new) for backend in running.backends)
     fronts = {front.name: front for front in wanted.frontends}
     places = _places(wanted, backends)
     return replace(
@@ -19,9 +21,7 @@ def meanwhile(running: Plan, wanted: Plan) -> Plan:
 
 
 def _backend(backend: Backend, heirs: dict[str, Backend]) -> Backend:
-    if backend.cluster is None:
-        return backend
-    heir = heirs.get(backend.cluster)
+    heir = heirs.get(backend.cluster or "")
     if heir is None:
         return replace(backend, servers=(), verification=None, cluster=None, allow=())
     if heir.opened != backend.opened:
@@ -35,6 +35,18 @@ def _backend(backend: Backend, heirs: dict[str, Backend]) -> Backend:
         max_carried=_number(backend.max_carried, heir.max_carried),
         requests_per_second=_number(backend.requests_per_second, heir.requests_per_second),
     )
+
+
+def _filled(place: Backend, new: dict[str, Backend]) -> Backend:
+    """A place that waits for a cluster, with the new one that fits in there."""
+    heir = new.get(place.name)
+    return heir if heir is not None and _lasting(heir) == _lasting(place) else place
+
+
+def _lasting(backend: Backend) -> tuple[object, ...]:
+    """What only a reload can change."""
+    limited = backend.max_carried is None, backend.requests_per_second is None
+    return backend.opened, backend.balance, backend.health, backend.timeouts, limited
 
 
 def _number(running: int | None, wanted: int | None) -> int | None:
