@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import csv
+import io
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from kubegate.model.plan import Plan
 from kubegate.render.haproxy import Shape
 from kubegate.render.haproxy.backend import names as sections_of
 from kubegate.render.haproxy.backend import server_address
-from kubegate.render.haproxy.live import Change, Command, forgotten
+from kubegate.render.haproxy.live import Change, Command, drained, forgotten, taken
 from kubegate.runtime.process import Say
 from kubegate.runtime.workers import Failed, Workers
 
@@ -49,10 +51,16 @@ class Retirement:
     async def find(self, plan: Plan, shape: Shape) -> None:
         """Those that an earlier kubegate let go, and CA bundles that nothing needs any more. Raises OSError or TimeoutError."""
         sections = {section for backend in plan.backends for section in sections_of(backend)}
+        given_nothing = {(row["pxname"], row["svname"]) for row in await self._rows("-1") if row["status"].startswith("DRAIN")}
         for section, name in await self._carried():
             if section in sections and name not in shape.servers.get(section, {}):
-                await self._workers.tell(Command(f"set server {section}/{name} state drain"))
+                await self._workers.tell(drained(section, name))
                 self._leaving[section, name] = True
+        for section, servers in shape.servers.items():
+            # It would have taken the place of one of those.
+            for name in servers:
+                if (section, name) in given_nothing:
+                    await self._workers.tell(taken(section, name))
         answer = await self._workers.tell(Command("show ssl ca-file"))
         known = (line.split(" ")[0] for line in answer.splitlines() if line.startswith("ca-"))
         for file in known:
@@ -102,7 +110,7 @@ class Retirement:
     async def _drain(self, section: str, names: Iterable[str]) -> None:
         """Let servers take nothing new."""
         for name in names:
-            await self._workers.run([Command(f"set server {section}/{name} state drain")])
+            await self._workers.run([drained(section, name)])
             self._leaving[section, name] = True
 
     async def _delete(self, section: str, name: str) -> None:
@@ -118,7 +126,8 @@ class Retirement:
         """
         for section, successors in tuple(self._awaited.items()):
             checked = await self._checked(section)
-            known = {server_address(name): checked.get(name) for name in successors.names}
+            heirs = {server_address(name): name for name in successors.names}
+            known = {address: checked.get(name) for address, name in heirs.items()}
             alive = any(known.values())
             in_time = time.monotonic() < successors.deadline
             staying = self._staying(section)
@@ -126,7 +135,11 @@ class Retirement:
             if going and not alive:
                 shown = ", ".join(known)
                 self._say(f"{section}: no health check of the new servers ({shown}) succeeded yet; the old ones go all the same")
-            await self._drain(section, going)
+            for name in going:
+                # With no moment in between in which both take requests, or neither does.
+                if heir := heirs.get(server_address(name)):
+                    await self._workers.run([taken(section, heir)])
+                await self._drain(section, [name])
             if len(going) == len(staying):
                 del self._awaited[section]
 
@@ -146,12 +159,12 @@ class Retirement:
 
     async def _checked(self, section: str) -> Mapping[str, bool | None]:
         """Whether the last health check of each server of a section succeeded, None if there was none yet."""
-        header, *rows = (await self._ask([f"show stat {section} 4 -1"])).removeprefix("# ").splitlines() or [""]
-        columns = header.split(",")
-        name, check = columns.index("svname"), columns.index("check_status")
-        found = (row.split(",") for row in rows if row)
-        words = {row[name]: row[check].removeprefix("* ") for row in found}
+        words = {row["svname"]: row["check_status"].removeprefix("* ") for row in await self._rows(section)}
         return {server: None if word in _NOT_CHECKED else word.startswith("L7OK") for server, word in words.items()}
+
+    async def _rows(self, section: str) -> list[dict[str, str]]:
+        """The statistics of the servers of a section, or of all (`-1`)."""
+        return list(csv.DictReader(io.StringIO((await self._ask([f"show stat {section} 4 -1"])).removeprefix("# "))))
 
     async def _ask(self, questions: Iterable[str]) -> str:
         return await self._workers.tell(Command("; ".join(questions)))

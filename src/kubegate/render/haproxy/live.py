@@ -8,12 +8,14 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from kubegate.render.haproxy.backend import server_address
 from kubegate.render.haproxy.shape import Shape
 
 # A payload, with its command, has to fit into one buffer.
 _PAYLOAD_BYTES = 48_000
 # `del map` and `set map` search the whole map, so beyond this many a map is written anew.
 _MOST_SINGLE = 100
+_Names = tuple[str, ...]
 _ADDRESSES = re.compile(r"[0-9a-fA-F.:/]+")
 
 
@@ -43,14 +45,15 @@ class Change:
     """What to do, in this order: `additions`, `leads`, `removals`.
 
     `retired` are servers, by section, that then drain and go with their last stream; where some have `arrived` in their
-    section, one of these has to be found alive before.
+    section, one of these has to be found alive before. One that takes the place of a server of the same address is given
+    nothing until then: a request that is tried again must not find the same address under another name.
     """
 
     additions: tuple[Step, ...]
     leads: tuple[Step, ...]
     removals: tuple[Step, ...]
-    retired: Mapping[str, tuple[str, ...]]
-    arrived: Mapping[str, tuple[str, ...]]
+    retired: Mapping[str, _Names]
+    arrived: Mapping[str, _Names]
 
     @property
     def is_empty(self) -> bool:
@@ -75,7 +78,7 @@ def change(before: Shape, after: Shape, leaving: Collection[tuple[str, str]] = (
     }
     unneeded = _missing(before.authorities, after.authorities)
     return Change(
-        additions=(*_authorities(before, after), *_certificates(before, after), *_servers(after, arrived, leaving)),
+        additions=(*_authorities(before, after), *_certificates(before, after), *_servers(after, arrived, retired, leaving)),
         leads=(*_listed(before, after), *_ranges(before, after), *_map_entries(before, after)),
         removals=(*_map_removals(before, after), *_unlisted(before, after), *map(forgotten, unneeded)),
         retired=retired,
@@ -86,6 +89,16 @@ def change(before: Shape, after: Shape, leaving: Collection[tuple[str, str]] = (
 def forgotten(file: str) -> Command:
     """Let go of a CA bundle. Servers that have read it keep what they have."""
     return Command(f"del ssl ca-file {file}", answers="deleted")
+
+
+def taken(section: str, name: str) -> Command:
+    """Let a server take requests, whatever it was told before."""
+    return Command(f"set server {section}/{name} state ready")
+
+
+def drained(section: str, name: str) -> Command:
+    """Let a server take nothing new, and carry what it has to its end."""
+    return Command(f"set server {section}/{name} state drain")
 
 
 def _missing(some: Mapping[str, object], others: Mapping[str, object]) -> tuple[str, ...]:
@@ -123,16 +136,22 @@ def _certificates(before: Shape, after: Shape) -> Iterator[Step]:
         yield Command(f"commit ssl cert {file}", answers="Success")
 
 
-def _servers(after: Shape, arrived: Mapping[str, tuple[str, ...]], leaving: Collection[tuple[str, str]]) -> Iterator[Step]:
+def _servers(
+    after: Shape, arrived: Mapping[str, _Names], retired: Mapping[str, _Names], leaving: Collection[tuple[str, str]]
+) -> Iterator[Step]:
     for section, names in arrived.items():
+        replaced = {server_address(name) for name in retired.get(section, ())}
         for name in names:
             if (section, name) in leaving:
-                yield Command(f"set server {section}/{name} state ready")
+                yield taken(section, name)
                 continue
             server = after.servers[section][name]
             yield Command(f"add server {section}/{name} {server.fixed} {server.checks}", answers="New server registered")
             yield Command(f"enable health {section}/{name}")
-            yield Command(f"enable server {section}/{name}")
+            if server_address(name) in replaced:
+                yield drained(section, name)
+            else:
+                yield Command(f"enable server {section}/{name}")
 
 
 def _listed(before: Shape, after: Shape) -> Iterator[Step]:
