@@ -21,6 +21,8 @@ PACKAGES = {
     "unshare": "util-linux",
     "mount": "mount",
     "hostname": "hostname",
+    "/lib/systemd/systemd": "systemd",
+    "systemd-sysusers": "systemd",
 }
 
 GO_WISH = (
