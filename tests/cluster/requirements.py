@@ -23,6 +23,7 @@ PACKAGES = {
     "hostname": "hostname",
     "/lib/systemd/systemd": "systemd",
     "systemd-sysusers": "systemd",
+    "faketime": "faketime",
 }
 
 GO_WISH = (
