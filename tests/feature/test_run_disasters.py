@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from tests.support.expose import Home, home
 from tests.support.rawhttp import Client, NoAnswer, request
@@ -114,6 +116,35 @@ def test_on_a_full_disk_a_change_waits_until_there_is_space(
         filler.unlink()
         runs(gate, before)
         assert gate.said.count("no space left on device (see") == 1, "it is said once"
+
+
+def test_state_that_was_removed_is_written_anew(person: Home, upstream: Upstream) -> None:
+    with run(gate_file(person.path, cluster(person.path, "one", upstream)), person) as gate:
+        eventually(lambda: (gate.folders.kept / "last-good").exists(), "what runs is on the disk")
+        shutil.rmtree(gate.folders.state)
+        assert gate.ask().status == 200
+        gate.haproxy.kill()
+        gate.wait_for("HAProxy is back")
+        assert gate.ask().status == 200
+        shutil.rmtree(gate.folders.state)
+        gate.edit(wider)
+        gate.edit(longer)
+        assert gate.ask().status == 200
+
+
+def test_a_backup_restores_the_certificates_that_the_gate_made(person: Home, upstream: Upstream) -> None:
+    declared = cluster(person.path, "one", upstream)
+    del declared["certificate"]
+    document = gate_file(person.path, declared)
+    with run(document, person) as gate:
+        before = gate.cluster("one").certificate
+        assert gate.stop() == 0
+    with home() as elsewhere:
+        shutil.copy(person.path / "one-ca.crt", elsewhere.path)
+        elsewhere.state.mkdir(parents=True)
+        shutil.copytree(person.state / "front", elsewhere.state / "front")
+        with run(document, elsewhere) as gate:
+            assert gate.cluster("one").certificate == before
 
 
 class Clock:
@@ -280,3 +311,22 @@ def closed(gate: Running) -> bool:
     except OSError:
         return True
     return False
+
+
+def test_as_the_first_process_of_a_container_it_ends_with_everything_and_begins_again(person: Home, upstream: Upstream) -> None:
+    file = person.path / "kubegate.yaml"
+    file.write_text(yaml.safe_dump(gate_file(person.path, cluster(person.path, "one", upstream))))
+    container = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    for times in (1, 2):
+        gate = Running(file, person, before=container)
+        try:
+            gate.wait_for("running; 1 cluster", times=times)
+            assert gate.status().pid == 1
+            assert gate.ask().status == 200
+            [first] = psutil.Process(gate.process.pid).children()
+            first.send_signal(signal.SIGKILL if times == 1 else signal.SIGTERM)
+            gate.process.wait(30)
+            eventually(lambda: not person.processes(), "nothing of it runs")
+        finally:
+            gate.end()
+    assert gate.said.endswith(" stopped\n")
