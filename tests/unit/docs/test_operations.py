@@ -59,6 +59,11 @@ def test_metrics_that_are_named_are_there(metric: str) -> None:
     assert f'"{metric}"' in (SOURCE / "runtime" / "gate_metrics.py").read_text()
 
 
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\bpackaging/[\w./]+", PAGE))))
+def test_files_that_are_to_be_installed_are_there(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", PAGE))))
 def test_links_lead_somewhere(link: str) -> None:
     assert (ROOT / "docs" / link).exists()
