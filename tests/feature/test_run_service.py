@@ -149,6 +149,8 @@ def test_it_is_started_when_it_serves_as_a_user_with_the_right_to_low_ports_alon
         [limit] = [line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max open files")]
         # More than this machine may have, systemd cannot give.
         assert int(limit.split()[4]) in (524288, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    # HAProxy with PCRE2 JIT, as distributions build it, would refuse every configuration.
+    assert machine.show("MemoryDenyWriteExecute") == "no"
     for folder in ("/run/kubegate", "/var/lib/kubegate"):
         found = machine.file(folder).stat()
         assert (str(found.st_uid), found.st_mode & 0o777) == (user, 0o700)
