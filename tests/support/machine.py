@@ -144,8 +144,13 @@ def machine(*, drop_in: str = "") -> Iterator[Machine]:
         }
         script = _BOOT.format(**places)
         with (folder / "boot.log").open("wb") as log:
+            ends_with_this = ["setpriv", "--pdeathsig", "KILL"]
             process = subprocess.Popen(
-                ["sh", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": SYSTEM_PATH}
+                [*ends_with_this, "sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": SYSTEM_PATH},
             )
         try:
             yield Machine(folder, process)
