@@ -249,6 +249,17 @@ def test_a_change_for_a_worker_that_hangs_is_told_and_not_lost(person: Home, ups
         eventually(lambda: hangs not in gate.workers(), "it ends as old ones do")
 
 
+@pytest.mark.parametrize("which", ["master", "worker"])
+def test_a_haproxy_that_hangs_is_ended_with_the_gate(person: Home, upstream: Upstream, which: str) -> None:
+    document = gate_file(person.path, cluster(person.path, "one", upstream), dataPlane={"drain": "1s"})
+    with run(document, person) as gate:
+        gate.until_up("one")
+        hangs = gate.haproxy if which == "master" else psutil.Process(gate.workers()[0])
+        hangs.suspend()
+        assert gate.stop() == 0
+        assert not person.processes()
+
+
 @contextlib.contextmanager
 def frozen(process: psutil.Process) -> Iterator[None]:
     """A process that does not run."""

@@ -328,7 +328,7 @@ def test_any_supervisor_is_told_the_same_by_its_socket() -> None:
             assert before <= int(reloading["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
             assert told("READY") == {"READY": "1"}
             assert gate.stop() == 0
-            assert told("STOPPING") == {"STOPPING": "1", "EXTEND_TIMEOUT_USEC": "20000000"}
+            assert told("STOPPING") == {"STOPPING": "1", "EXTEND_TIMEOUT_USEC": "25000000"}
 
 
 @contextlib.contextmanager

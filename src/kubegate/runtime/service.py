@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from kubegate.system.notify import notify
 
-# Beyond the time that streams have: for HAProxy to be ended, and what is kept to be put away.
-_END_SECONDS = 15.0
+# Beyond the time that streams have: for a HAProxy that does not answer to be ended, and what is kept to be put away.
+_END_SECONDS = 20.0
 
 
 class Service:
