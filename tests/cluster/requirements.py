@@ -21,6 +21,9 @@ PACKAGES = {
     "unshare": "util-linux",
     "mount": "mount",
     "hostname": "hostname",
+    "/lib/systemd/systemd": "systemd",
+    "systemd-sysusers": "systemd",
+    "faketime": "faketime",
 }
 
 GO_WISH = (

@@ -1,17 +1,21 @@
 """Every example runs as it stands."""
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
+import yaml
 
+from kubegate.system.network import free_port
+from tests.cluster.accounts import write_kubeconfig
 from tests.cluster.cluster import Cluster
 from tests.cluster.pki import SERVER
 from tests.support.expose import Home, home
+from tests.support.run import run as run_gate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -37,11 +41,6 @@ def run(name: str, cluster: Cluster, person: Home, folder: Path, extra: Mapping[
     return done.stdout
 
 
-def test_every_example_is_here() -> None:
-    tested = {name.removeprefix("test_").replace("_", "-") for name in globals() if name.startswith("test_")}
-    assert {path.stem for path in EXAMPLES.glob("*.sh")} <= tested
-
-
 def test_limited_account(cluster: Cluster, tmp_path: Path) -> None:
     with home() as person:
         shown = run("limited-account.sh", cluster, person, tmp_path, {"ACCOUNT": "dev/robot"})
@@ -65,6 +64,27 @@ def test_client_certificates(cluster: Cluster, tmp_path: Path) -> None:
     assert cluster.node_name in shown
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.sh")), ids=lambda path: path.name)
-def test_examples_are_listed(path: Path) -> None:
-    assert path.name in (EXAMPLES / "README.md").read_text()
+def test_discovered(cluster: Cluster) -> None:
+    """With the right that its comment gives, and nothing else, the gate knows every API server."""
+    text = (EXAMPLES / "discovered.yaml").read_text()
+    commands = [shlex.split(line.removeprefix("#   kubectl ")) for line in text.splitlines() if line.startswith("#   kubectl ")]
+    assert len(commands) == 3
+    for words in commands:
+        cluster.kubectl(*words)
+    try:
+        with home() as person:
+            token = cluster.kubectl("create", "token", "gate", "--namespace", "default").stdout.strip()
+            source = person.path / "gate.kubeconfig"
+            write_kubeconfig(source, server=cluster.servers[0].url, ca=cluster.ca.certificate, token=token)
+            document = yaml.safe_load(text)
+            document["listeners"][0]["address"] = f"127.0.0.1:{free_port('127.0.0.1')}"
+            with run_gate(document, person) as gate:
+                gate.until_up("prod", len(cluster.servers))
+                assert {one.address for one in gate.cluster("prod").servers} == {
+                    f"{one.address}:{one.port}" for one in cluster.servers
+                }
+                assert "gitVersion" in gate.ask("/version", "prod.example.com", verify=False).json
+                assert not [one for one in gate.status().warnings if one.code == "upstream.members"]
+    finally:
+        for words in reversed(commands):
+            cluster.kubectl("delete", *words[1:3], "--namespace", "default")

@@ -62,3 +62,30 @@ def test_it_is_the_users_own_and_goes_on_after_a_reload(logged: tuple[Running, P
     gate.edit(lambda document: document["clusters"][0].update(timeouts={"request": "6m"}))
     assert gate.ask("/after-the-reload").status == 200
     eventually(lambda: lines(file, "/after-the-reload"), "the line is written")
+
+
+def test_whoever_starts_haproxy_again_writes_behind_what_is_there() -> None:
+    with home() as person, Upstream() as upstream:
+        file = person.path / "access.json"
+        with run(gate_file(person.path, cluster(person.path, "one", upstream), accessLog="access.json"), person) as gate:
+            written(gate, file, "/first")
+            gate.stop()
+            again = gate.again()
+            written(again, file, "/second")
+            again.kill()
+            heir = again.again()
+            try:
+                # Of the process that wrote this, the heir has nothing.
+                written(heir, file, "/third")
+                heir.haproxy.kill()
+                heir.wait_for("HAProxy is back")
+                written(heir, file, "/fourth")
+            finally:
+                heir.end()
+        assert [len(lines(file, name)) for name in ("/first", "/second", "/third", "/fourth")] == [1, 1, 1, 1]
+
+
+def written(gate: Running, file: Path, path: str) -> None:
+    """One request, and its line in the log."""
+    assert gate.ask(path).status == 200
+    eventually(lambda: lines(file, path), "the line is written")

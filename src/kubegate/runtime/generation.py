@@ -181,6 +181,8 @@ class Store:
         unsynced = self._unsynced.get(like.folder, frozenset()) if like is not None else frozenset()
         try:
             with explained(f"the folder {self.generations} cannot be written to", _SPACE_HINT):
+                # Somebody may have removed it.
+                private_folder(self.generations)
                 folder.mkdir(mode=0o700)
                 written = set()
                 for name, content in bundle.files.items():

@@ -17,7 +17,7 @@ from kubegate.runtime.build import Numbers, numbers
 
 BROUGHT_ALONG = "the embedded HAProxy brings it along; a newer HAProxy of this system is preferred when there is one"
 BACKPORTED = "a distribution may have mended holes under the same number; its own changelog says so"
-_INSTALL = "install a newer HAProxy: on the PATH it is preferred to the embedded one, and --haproxy FILE names one"
+_INSTALL = "install a newer HAProxy: on the PATH it is preferred to the embedded one, else name it (dataPlane.haproxy, --haproxy)"
 _TABLES = {"HAProxy": "haproxy.toml", "OpenSSL": "openssl.toml"}
 
 

@@ -48,6 +48,14 @@ class Launch:
             write_atomically(self._file, json.dumps(known).encode())
             self._kept = known
 
+    def output(self) -> int | None:
+        """The access log for a HAProxy that is about to start: what it writes comes behind what is there."""
+        if self.log is not None:
+            # HAProxy makes its output non-blocking and forgets that it appends, so the place from which it goes on counts.
+            with contextlib.suppress(OSError):
+                os.lseek(self.log, 0, os.SEEK_END)
+        return self.log
+
     def close(self) -> None:
         """Let go of the access log."""
         if self.log is not None:

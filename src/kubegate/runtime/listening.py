@@ -58,16 +58,17 @@ def reachable(listen: Endpoint) -> tuple[Reach, ...]:
 
 
 def open_to_others(listen: Endpoint, reach: tuple[Reach, ...], where: str = "") -> list[Problem]:
-    """The warning that others than this machine's users reach the gate."""
+    """The warning that others than this machine's users reach the gate, declared at `where` or by a flag."""
     if listen.is_loopback:
         return []
-    where = ", ".join(f"{entry.address} ({entry.interface})" for entry in reach)
+    shown = ", ".join(f"{entry.address} ({entry.interface})" for entry in reach)
+    limit = "name those who may come (allow), limit them by a firewall" if where else "limit the senders by a firewall"
     return [
         Problem(
             where or f"--listen {listen}",
             "listen.open",
-            f"everyone who can reach {where} can try to log in here",
-            "limit the senders by a firewall, or listen on 127.0.0.1",
+            f"everyone who can reach {shown} can try to log in here",
+            f"{limit}, or listen on 127.0.0.1",
         )
     ]
 

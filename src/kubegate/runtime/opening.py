@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def open_gate(gate: "Gate") -> None:
     """Bring HAProxy up. Raises InvalidInput with every problem if nothing can run, or KubegateError."""
     reading = _choose(gate, gate.parse())
-    gate.haproxy = HAProxy(gate.binary, gate.store, gate.news.haproxy, lambda: gate.launch.log)
+    gate.haproxy = HAProxy(gate.binary, gate.store, gate.news.haproxy, gate.launch.output)
     gate.data_plane = DataPlane(gate.binary, gate.store, gate.haproxy, gate.news.say)
     left = gate.store.take_over()
     if left is not None:

@@ -270,7 +270,7 @@ class Gate:
             finally:
                 for task in asked:
                     task.cancel()
-            self.service.stopping()
+            self.service.stopping(_CHANGE_SECONDS if stop.leave.is_set() else self._grace)
             if stop.leave.is_set():
                 await self._until_settled()
                 return True
@@ -283,8 +283,13 @@ class Gate:
             await asyncio.wait_for(self.changing.acquire(), _CHANGE_SECONDS)
         self.leave = True
 
+    @property
+    def _grace(self) -> float:
+        """How many seconds open streams have at the end."""
+        return self.config.data_plane.drain.total_seconds() if self.config else _DRAIN_SECONDS
+
     async def _drain(self, stop: Stop) -> bool:
-        grace = self.config.data_plane.drain.total_seconds() if self.config else _DRAIN_SECONDS
+        grace = self._grace
         streams = await self.haproxy.open_streams()
         if streams:
             self.news.say(f"stopping: {streams} open, waiting at most {grace:.0f} s for them; a second signal ends them at once")

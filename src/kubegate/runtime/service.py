@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from kubegate.system.notify import notify
 
+# Beyond the time that streams have: for a HAProxy that does not answer to be ended, and what is kept to be put away.
+_END_SECONDS = 20.0
+
 
 class Service:
     """Says when it serves, reloads and stops, what its state is, and, where a watchdog asks for it, that it is alive."""
@@ -37,10 +40,10 @@ class Service:
         finally:
             self._tell("READY=1")
 
-    def stopping(self) -> None:
-        """It ends."""
+    def stopping(self, seconds: float) -> None:
+        """It ends, within so many seconds: for so long nobody needs to give it up."""
         self._ready = False
-        self._tell("STOPPING=1")
+        self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((seconds + _END_SECONDS) * 1e6)}")
 
     async def keep_alive(self) -> None:
         """Say that it is alive, twice in the time that the watchdog gives; returns if there is none."""

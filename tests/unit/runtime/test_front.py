@@ -92,8 +92,12 @@ def test_who_is_warned() -> None:
     for loopback in ("127.0.0.1", "::1", "127.9.9.9"):
         assert open_to_others(Endpoint(loopback, 1), reach(loopback)) == []
     [warning] = open_to_others(Endpoint("0.0.0.0", 1), reach("10.0.0.1"))
+    assert warning.where == "--listen 0.0.0.0:1"
     assert "10.0.0.1 (eth0)" in warning.message
-    assert warning.hint
+    assert "firewall" in warning.hint
+    [declared] = open_to_others(Endpoint("0.0.0.0", 1), reach("10.0.0.1"), "listener main")
+    assert (declared.where, declared.message) == ("listener main", warning.message)
+    assert "allow" in declared.hint
 
 
 def test_folders_of_gates_have_plain_names() -> None:
