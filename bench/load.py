@@ -25,6 +25,7 @@ _WARM_REQUESTS = 1000
 _WAKE_SECONDS = 0.03
 _WINDOW_SECONDS = 0.2
 _FEWEST = 50
+_TRIES = 10
 _A_DAY = 86400
 _MOST_SECONDS = 120
 
@@ -76,7 +77,15 @@ class Steady:
                 load.kill()
 
     def window(self) -> Cost:
-        """What requests cost for a moment."""
+        """What requests cost for a moment; where the machine let the load do nothing, for another one."""
+        for _ in range(_TRIES):
+            cost = self._window()
+            if cost.requests >= _FEWEST:
+                return cost
+            self.check()
+        raise SystemExit(f"{self._peer.name} carried {cost.requests} requests only")
+
+    def _window(self) -> Cost:
         self._load.send_signal(signal.SIGCONT)
         time.sleep(_WAKE_SECONDS)
         cpu, count, began = self._peer.cpu_ns(), self._upstream.count(), time.monotonic()
@@ -84,8 +93,6 @@ class Steady:
         # One of them has asked for the count.
         cost = Cost(self._peer.cpu_ns() - cpu, self._upstream.count() - count - 1, time.monotonic() - began)
         self._load.send_signal(signal.SIGSTOP)
-        if cost.requests < _FEWEST:
-            raise SystemExit(f"{self._peer.name} carried {cost.requests} requests only")
         return cost
 
     def check(self) -> None:

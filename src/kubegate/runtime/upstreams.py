@@ -78,7 +78,7 @@ def _listed(cluster: ClusterConfig, at: Callable[..., str], environ: Mapping[str
             message = f"the CA file {printable(str(upstream.ca))} cannot be read: {reason(error)}"
             problems.append(Problem(ca_where, "file.unreadable", message))
         else:
-            problems = check_ca(ca_pem, f"{ca_where}: {printable(str(upstream.ca))}")
+            problems = check_ca(ca_pem, printable(str(upstream.ca)))
     elif not upstream.insecure:
         ca_pem, problems = gather.system_ca(at("ca"), "name the cluster's CA bundle there", environ)
     if problems:
