@@ -32,6 +32,12 @@ def person() -> Iterator[Home]:
         yield folder
 
 
+@pytest.fixture
+def alone() -> Iterator[Home]:
+    with home() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="module")
 def gate(person: Home, upstream: Upstream) -> Iterator[Running]:
     """A gate whose pair and CA are in a folder of their own, as `files/x`."""
@@ -202,9 +208,9 @@ def _declaring(document: Document, pair: dict[str, str]) -> Document:
     return document
 
 
-def test_a_projected_volume_is_swapped(person: Home, upstream: Upstream) -> None:
+def test_a_projected_volume_is_swapped(alone: Home, upstream: Upstream) -> None:
     """As the kubelet does it: each file is a link by way of `..data`, which is itself a link, and is replaced (KEP 566)."""
-    volume = person.path / "volume"
+    volume = alone.path / "volume"
     first, second = renewed(), renewed()
 
     def project(stamp: str, leaf: Forged, document: Document) -> None:
@@ -216,14 +222,14 @@ def test_a_projected_volume_is_swapped(person: Home, upstream: Upstream) -> None
         (volume / "..data_tmp").symlink_to(folder.name)
         (volume / "..data_tmp").replace(volume / "..data")
 
-    declared = cluster(person.path, "one", upstream)
+    declared = cluster(alone.path, "one", upstream)
     declared["upstream"]["ca"] = "ca.crt"
     declared["certificate"] = {"cert": "tls.crt", "key": "tls.key"}
     document = gate_file(volume, declared)
     project("2026_11_24_01", first, document)
     for name in ("tls.crt", "tls.key", "ca.crt", "kubegate.yaml"):
         (volume / name).symlink_to(f"..data/{name}")
-    with there_already(volume / "kubegate.yaml", person) as gate:
+    with there_already(volume / "kubegate.yaml", alone) as gate:
         assert shown(gate) == first.certificate.serial_number
         project("2026_11_24_02", second, document)
         shows(gate, second)
