@@ -1,7 +1,7 @@
-"""The files of a gate change in every way in which files change, and what is wrong in them costs nothing."""
+"""How files change under a gate, and what becomes of a change that cannot be used: what runs goes on until it is mended."""
 
-import contextlib
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,286 +9,293 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubegate.system.network import free_port
+from kubegate.model.gate_status import Refusal
 from tests.support.expose import Home, home
 from tests.support.forge import Forged, forge
-from tests.support.rawhttp import request
-from tests.support.run import Document, Running, cluster, front_leaf, gate_file, run, write_pair
+from tests.support.rawhttp import Client, request
+from tests.support.run import Document, Running, client, cluster, front_leaf, gate_file, run, write_pair
 from tests.support.tls import authority, cluster_authority, front_authority
 from tests.support.upstream import Upstream, eventually
 
 pytestmark = pytest.mark.haproxy
 
+SPARE = authority("next CA")
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture
+def place() -> Iterator[Home]:
+    with home() as place:
+        yield place
+
+
+@pytest.fixture
 def upstream() -> Iterator[Upstream]:
-    with Upstream() as api:
-        yield api
-
-
-@pytest.fixture(scope="module")
-def person() -> Iterator[Home]:
-    with home() as folder:
-        yield folder
+    with Upstream() as upstream:
+        yield upstream
 
 
 @pytest.fixture
-def alone() -> Iterator[Home]:
-    with home() as folder:
-        yield folder
+def gate(place: Home, upstream: Upstream) -> Iterator[Running]:
+    """A gate whose file and certificates lie in one folder."""
+    with run(gate_file(place.path, cluster(place.path, "one", upstream)), place) as gate:
+        gate.until_up("one")
+        yield gate
 
 
-@pytest.fixture(scope="module")
-def gate(person: Home, upstream: Upstream) -> Iterator[Running]:
-    """A gate whose pair and CA are in a folder of their own, as `files/x`."""
-    files = person.path / "files"
-    files.mkdir()
-    declared = cluster(files, "one", upstream)
-    declared["upstream"]["ca"] = "files/one-ca.crt"
-    declared["certificate"] = {"cert": "files/one.crt", "key": "files/one.key"}
-    with run(gate_file(person.path, declared), person) as running:
-        running.until_up("one")
-        yield running
+def text(document: Document) -> bytes:
+    return yaml.safe_dump(document, sort_keys=False).encode()
 
 
-@pytest.fixture
-def files(gate: Running) -> Path:
-    return gate.file.parent / "files"
+def allowing(document: Document, *ranges: str) -> bytes:
+    """The same declaration with other source ranges."""
+    document["clusters"][0]["allow"] = ["127.0.0.0/8", *ranges]
+    return text(document)
 
 
-@pytest.fixture(autouse=True)
-def mended(gate: Running, files: Path) -> Iterator[None]:
-    """Whatever a test does, and however it ends, the next one begins with a gate of which nothing is refused."""
-    declared = gate.file.read_bytes()
-    yield
-    files.mkdir(exist_ok=True)
-    write_pair(files, "one", renewed())
-    (files / "one-ca.crt").write_bytes(cluster_authority().pem)
-    gate.file.write_bytes(declared)
-    eventually(lambda: not gate.status().refused, "all is well again")
+def renamed(path: Path, content: bytes) -> None:
+    fresh = path.with_name("fresh")
+    fresh.write_bytes(content)
+    fresh.replace(path)
 
 
-def shown(gate: Running) -> int:
-    """The serial number of the certificate that the gate shows."""
+def in_place(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def deleted_first(path: Path, content: bytes) -> None:
+    path.unlink()
+    path.write_bytes(content)
+
+
+Put = Callable[[Path, bytes], None]
+PUTS = pytest.mark.parametrize("put", [renamed, in_place, deleted_first])
+
+
+def shown(gate: Running) -> bytes:
+    """The certificate that a client of the gate gets, by its serial number."""
     with gate.dial() as client:
-        return int(str(client.wire.peer["serialNumber"]), 16)
+        return str(client.wire.peer["serialNumber"]).encode()
 
 
-def renewed() -> Forged:
-    return front_leaf("one.test", "127.0.0.1")
+def serial(leaf: Forged) -> bytes:
+    return f"{leaf.certificate.serial_number:X}".encode()
 
 
 def shows(gate: Running, leaf: Forged) -> None:
-    eventually(lambda: shown(gate) == leaf.certificate.serial_number, f"the new certificate is shown: {gate.said[-2000:]}")
-    eventually(lambda: not gate.status().refused, "nothing is refused")
+    eventually(lambda: shown(gate).lstrip(b"0") == serial(leaf), "the new certificate is shown")
 
 
-def refuses(gate: Running, *words: str) -> None:
-    """What is there now is refused, with these words; and the gate serves as before."""
+def answers(gate: Running) -> None:
+    """Clients are served, whatever the file says at this moment."""
+    port = int(gate.status().listeners[0].address.rpartition(":")[2])
+    with Client.connect("127.0.0.1", port, client(), "one.test") as connection:
+        assert connection.ask(request(host="one.test")).status == 200
 
-    def found() -> bool:
-        said = [f"{one.where}: {one.message}" for one in gate.status().refused]
-        return bool(said) and all(any(word in one for one in said) for word in words)
 
+def refusal(gate: Running) -> Refusal:
+    """The one problem that the file has now; what ran before goes on."""
+    eventually(lambda: gate.status().refused, "it is refused")
+    [found] = gate.status().refused
+    answers(gate)
+    return found
+
+
+def mended(gate: Running) -> None:
+    eventually(lambda: not gate.status().refused, "nothing is refused any more")
+    answers(gate)
+
+
+@PUTS
+def test_the_declaration(gate: Running, put: Put) -> None:
+    put(gate.file, allowing(gate.document, "192.0.2.0/24"))
+    eventually(lambda: gate.cluster("one").allow == ("127.0.0.0/8", "192.0.2.0/24"), "the new ranges run")
+    assert gate.status().reloads == 0
+
+
+@PUTS
+def test_a_certificate_and_its_key(gate: Running, put: Put) -> None:
+    leaf = front_leaf("one.test", "127.0.0.1")
+    put(gate.file.with_name("one.key"), leaf.key_pem)
+    put(gate.file.with_name("one.crt"), leaf.pem)
+    shows(gate, leaf)
+    mended(gate)
+
+
+@PUTS
+def test_an_upstream_ca(gate: Running, put: Put) -> None:
     before = gate.status().generation
-    try:
-        eventually(found, f"it is refused for {words}")
-    except AssertionError:
-        pytest.fail(f"not refused for {words}, but {gate.status().refused}; {gate.said[-2000:]}")
-    assert gate.ask().status == 200
-    assert gate.status().generation == before
-    assert all(one.hint or one.message for one in gate.status().refused)
+    put(gate.file.with_name("one-ca.crt"), cluster_authority().pem + SPARE.pem)
+    gate.next_generation(before)
+    assert gate.tell("show ssl ca-file").count("2 certificate(s)") == 1
+    mended(gate)
 
 
-def rename(folder: Path, name: str, content: bytes) -> None:
-    (folder / f"{name}.tmp").write_bytes(content)
-    (folder / f"{name}.tmp").replace(folder / name)
+def test_a_declaration_that_is_half_written(gate: Running) -> None:
+    whole = allowing(gate.document, "192.0.2.0/24")
+    gate.file.write_bytes(whole[: whole.index(b"serverName:")] + b'serverName: "')
+    assert refusal(gate).where.startswith(f"{gate.file}:")
+    gate.file.write_bytes(whole)
+    mended(gate)
+    assert gate.cluster("one").allow == ("127.0.0.0/8", "192.0.2.0/24")
 
 
-def write(folder: Path, name: str, content: bytes) -> None:
-    (folder / name).write_bytes(content)
+@pytest.mark.parametrize("name", ["one.crt", "one-ca.crt"])
+def test_a_certificate_that_is_cut_in_the_middle(gate: Running, name: str) -> None:
+    path = gate.file.with_name(name)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    found = refusal(gate)
+    assert str(path) in found.where + found.message
+    path.write_bytes(whole)
+    mended(gate)
 
 
-def remove_first(folder: Path, name: str, content: bytes) -> None:
-    (folder / name).unlink()
-    (folder / name).write_bytes(content)
+@pytest.mark.parametrize("name", ["kubegate.yaml", "one.crt", "one.key", "one-ca.crt"])
+def test_a_file_that_is_gone_and_comes_back(gate: Running, name: str) -> None:
+    path = gate.file.with_name(name)
+    whole = path.read_bytes()
+    path.unlink()
+    found = refusal(gate)
+    assert str(path) in found.where + found.message
+    path.write_bytes(whole)
+    mended(gate)
 
 
-@pytest.mark.parametrize("put", [rename, write, remove_first])
-def test_a_pair_is_renewed_file_by_file(gate: Running, files: Path, put: Callable[[Path, str, bytes], None]) -> None:
-    leaf, reloads = renewed(), gate.status().reloads
-    put(files, "one.key", leaf.key_pem)
-    put(files, "one.crt", leaf.pem)
-    shows(gate, leaf)
-    assert gate.status().reloads == reloads
+def test_a_volume_of_kubernetes(place: Home, upstream: Upstream) -> None:
+    """Files are links to `..data/`, a link to a folder that is swapped whole."""
+    volume = place.path / "volume"
+    volume.mkdir()
+    document = gate_file(volume, cluster(volume, "one", upstream))
+    names = ["kubegate.yaml", *sorted(path.name for path in volume.iterdir())]
 
-
-def test_a_certificate_without_its_key_is_refused_until_it_comes(gate: Running, files: Path) -> None:
-    leaf, before = renewed(), shown(gate)
-    rename(files, "one.crt", leaf.pem)
-    refuses(gate, "key")
-    assert shown(gate) == before
-    rename(files, "one.key", leaf.key_pem)
-    shows(gate, leaf)
-
-
-def test_a_certificate_that_is_half_written_is_refused_until_it_is_whole(gate: Running, files: Path) -> None:
-    leaf, before = renewed(), shown(gate)
-    write(files, "one.key", leaf.key_pem)
-    write(files, "one.crt", leaf.pem[: len(leaf.pem) // 2])
-    refuses(gate, "files/one.crt")
-    assert shown(gate) == before
-    write(files, "one.crt", leaf.pem)
-    shows(gate, leaf)
-
-
-def test_an_expired_certificate_is_refused(gate: Running, files: Path) -> None:
-    expired = forge("one.test", front_authority(), names=["one.test"], since=timedelta(days=9), until=-timedelta(days=1))
-    write(files, "one.key", expired.key_pem)
-    write(files, "one.crt", expired.pem)
-    refuses(gate, "expired")
-    leaf = renewed()
-    write_pair(files, "one", leaf)
-    shows(gate, leaf)
-
-
-def test_a_ca_that_cannot_be_read_is_refused(gate: Running, files: Path) -> None:
-    write(files, "one-ca.crt", b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
-    refuses(gate, "one-ca.crt")
-    # The line that names the file, and the file.
-    assert gate.status().refused[0].where.count(str(gate.file)) == 1
-    write(files, "one-ca.crt", cluster_authority().pem)
-    eventually(lambda: not gate.status().refused, "it is mended")
-
-
-def test_a_ca_that_verifies_nobody_is_refused_where_somebody_was_verified(gate: Running, files: Path) -> None:
-    write(files, "one-ca.crt", authority("another CA").pem)
-    refuses(gate, "not trusted")
-    write(files, "one-ca.crt", cluster_authority().pem)
-    eventually(lambda: not gate.status().refused, "it is mended")
-
-
-def test_a_file_that_is_gone_and_comes_back(gate: Running, files: Path) -> None:
-    key = (files / "one.key").read_bytes()
-    (files / "one.key").unlink()
-    refuses(gate, "one.key")
-    write(files, "one.key", key)
-    eventually(lambda: not gate.status().refused, "it is mended")
-
-
-def test_another_folder_in_the_place_of_theirs(gate: Running, files: Path) -> None:
-    """The old one goes, and for a moment there is none."""
-    leaf = renewed()
-    fresh = files.with_name("fresh")
-    shutil.copytree(files, fresh)
-    write_pair(fresh, "one", leaf)
-    files.rename(files.with_name("old"))
-    refuses(gate, "files/one")
-    fresh.rename(files)
-    shows(gate, leaf)
-    # What comes later in the new folder is seen too.
-    later = renewed()
-    write_pair(files, "one", later)
-    shows(gate, later)
-
-
-def test_a_new_file_that_is_declared_before_it_is_there(gate: Running, files: Path) -> None:
-    leaf = renewed()
-    document = gate.document
-    before = document["clusters"][0]["certificate"]
-    gate.rewrite(_declaring(document, {"cert": "files/new.crt", "key": "files/new.key"}))
-    refuses(gate, "files/new.crt")
-    write_pair(files, "new", leaf)
-    shows(gate, leaf)
-    gate.edit(lambda now: _declaring(now, before))
-
-
-def _declaring(document: Document, pair: dict[str, str]) -> Document:
-    document["clusters"][0]["certificate"] = pair
-    return document
-
-
-def test_a_projected_volume_is_swapped(alone: Home, upstream: Upstream) -> None:
-    """As the kubelet does it: each file is a link by way of `..data`, which is itself a link, and is replaced (KEP 566)."""
-    volume = alone.path / "volume"
-    first, second = renewed(), renewed()
-
-    def project(stamp: str, leaf: Forged, document: Document) -> None:
-        folder = volume / f"..{stamp}"
-        folder.mkdir(parents=True)
-        write_pair(folder, "tls", leaf)
-        (folder / "ca.crt").write_bytes(cluster_authority().pem)
-        (folder / "kubegate.yaml").write_text(yaml.safe_dump(document))
-        (volume / "..data_tmp").symlink_to(folder.name)
+    def project(version: str, files: dict[str, bytes]) -> None:
+        (volume / version).mkdir()
+        for name, content in files.items():
+            (volume / version / name).write_bytes(content)
+        (volume / "..data_tmp").symlink_to(version)
         (volume / "..data_tmp").replace(volume / "..data")
 
-    declared = cluster(alone.path, "one", upstream)
-    declared["upstream"]["ca"] = "ca.crt"
-    declared["certificate"] = {"cert": "tls.crt", "key": "tls.key"}
-    document = gate_file(volume, declared)
-    project("2026_11_24_01", first, document)
-    for name in ("tls.crt", "tls.key", "ca.crt", "kubegate.yaml"):
+    files = {name: (volume / name).read_bytes() for name in names[1:]} | {"kubegate.yaml": text(document)}
+    project("..1", files)
+    for name in names:
+        (volume / name).unlink(missing_ok=True)
         (volume / name).symlink_to(f"..data/{name}")
-    with there_already(volume / "kubegate.yaml", alone) as gate:
-        assert shown(gate) == first.certificate.serial_number
-        project("2026_11_24_02", second, document)
-        shows(gate, second)
-        shutil.rmtree(volume / "..2026_11_24_01")
-        document["clusters"][0]["allow"] = ["192.0.2.0/24"]
-        project("2026_11_24_03", second, document)
-        eventually(lambda: gate.ask().status == 403, "the declaration is followed, too")
-        assert gate.status().reloads == 0
-
-
-@contextlib.contextmanager
-def there_already(file: Path, person: Home) -> Iterator[Running]:
-    """A gate of a file that is not written for it."""
-    gate = Running(file, person)
+    gate = Running(volume / "kubegate.yaml", place)
     try:
         gate.until_running()
-        yield gate
+        leaf = front_leaf("one.test", "127.0.0.1")
+        fresh = {"one.crt": leaf.pem, "one.key": leaf.key_pem, "kubegate.yaml": allowing(document, "192.0.2.0/24")}
+        project("..2", files | fresh)
+        shutil.rmtree(volume / "..1")
+        shows(gate, leaf)
+        eventually(lambda: gate.cluster("one").allow == ("127.0.0.0/8", "192.0.2.0/24"), "the new ranges run")
+        project("..3", files)
+        eventually(lambda: gate.cluster("one").allow == (), "the first declaration runs again")
+        mended(gate)
     finally:
         gate.end()
 
 
-def test_a_declaration_that_is_half_written_is_refused_until_it_is_whole(gate: Running) -> None:
-    whole = gate.file.read_text()
-    longer = yaml.safe_dump(gate.document | {"dataPlane": {"drain": "7s"}}, sort_keys=False)
-    with gate.dial() as client:
-        gate.file.write_text(longer[: longer.index("upstream") + 4])
-        eventually(lambda: gate.status().refused, "it is refused")
-        assert gate.status().refused[0].where.startswith(f"{gate.file}:1")
-        assert client.ask(request(host="one.test")).status == 200
-    gate.file.write_text(longer)
-    eventually(lambda: not gate.status().refused, "it is whole")
-    gate.file.write_text(whole)
-    eventually(lambda: not gate.status().refused, "it is as it was")
+def test_a_folder_that_is_replaced(place: Home, upstream: Upstream) -> None:
+    folder, aside = place.path / "certificates", place.path / "aside"
+    folder.mkdir()
+    declared = cluster(folder, "one", upstream)
+    declared["certificate"] = {key: f"certificates/{name}" for key, name in declared["certificate"].items()}
+    declared["upstream"]["ca"] = "certificates/one-ca.crt"
+    with run(gate_file(place.path, declared), place) as gate:
+        folder.rename(aside)
+        leaf = front_leaf("one.test", "127.0.0.1")
+        folder.mkdir()
+        for name, content in {"one-ca.crt": cluster_authority().pem, "one.crt": leaf.pem, "one.key": leaf.key_pem}.items():
+            (folder / name).write_bytes(content)
+        shows(gate, leaf)
+        again = front_leaf("one.test", "127.0.0.1")
+        renamed(folder / "one.key", again.key_pem)
+        renamed(folder / "one.crt", again.pem)
+        shows(gate, again)
+        mended(gate)
 
 
-def test_what_is_declared_wrongly_is_told_with_its_place_until_it_is_mended(gate: Running) -> None:
-    before = gate.document
-    wrong = gate.document
-    wrong["clusters"][0]["balance"] = "fairest"
-    wrong["clusters"][0]["upstream"]["servers"] = ["nowhere.invalid:6443"]
-    gate.rewrite(wrong)
-    refuses(gate, "balance")
-    assert gate.status().refused[0].where.startswith(f"{gate.file}:")
-    del wrong["clusters"][0]["balance"]
-    gate.rewrite(wrong)
-    refuses(gate, "nowhere.invalid")
-    gate.rewrite(before)
-    eventually(lambda: not gate.status().refused, "it is mended")
+def test_a_key_that_does_not_belong_to_its_certificate(gate: Running) -> None:
+    path = gate.file.with_name("one.key")
+    whole = path.read_bytes()
+    path.write_bytes(front_leaf("one.test").key_pem)
+    found = refusal(gate)
+    assert str(path) in found.where + found.message
+    path.write_bytes(whole)
+    mended(gate)
 
 
-def test_a_port_in_use_is_refused_and_taken_once_it_is_free(gate: Running) -> None:
-    port = free_port("127.0.0.1")
-    with Upstream(port=port):
-        document = gate.document
-        document["listeners"].append({"name": "more", "address": f"127.0.0.1:{port}"})
-        gate.rewrite(document)
-        refuses(gate, str(port))
-    eventually(lambda: not gate.status().refused, "the port is free, and taken")
-    assert gate.ask(listener="more").status == 200
-    document["listeners"].pop()
+def test_a_ca_that_is_no_certificate(gate: Running) -> None:
+    path = gate.file.with_name("one-ca.crt")
+    whole = path.read_bytes()
+    path.write_bytes(b"\x00garbage\xff")
+    found = refusal(gate)
+    assert str(path) in found.where + found.message
+    path.write_bytes(whole)
+    mended(gate)
+
+
+def test_a_ca_that_verifies_nobody(gate: Running) -> None:
+    path = gate.file.with_name("one-ca.crt")
+    whole = path.read_bytes()
+    path.write_bytes(authority("another CA").pem)
+    found = refusal(gate)
+    assert found.where.startswith(f"{gate.file}:")
+    assert "not trusted" in found.message
+    path.write_bytes(whole)
+    mended(gate)
+
+
+def test_files_that_are_declared_before_they_are_there(gate: Running) -> None:
+    document = gate.document
+    document["clusters"][0]["certificate"] = {"cert": "new.crt", "key": "new.key"}
     gate.rewrite(document)
-    eventually(lambda: len(gate.status().listeners) == 1, "it goes again")
+    found = refusal(gate)
+    assert str(gate.file.with_name("new.crt")) in found.where + found.message
+    leaf = front_leaf("one.test", "127.0.0.1")
+    write_pair(gate.file.parent, "new", leaf)
+    shows(gate, leaf)
+    mended(gate)
+
+
+def test_a_server_name_that_does_not_resolve(gate: Running) -> None:
+    whole, document = gate.file.read_bytes(), gate.document
+    document["clusters"][0]["upstream"]["servers"] = ["nobody.invalid:6443"]
+    gate.rewrite(document)
+    found = refusal(gate)
+    assert found.where.startswith(f"{gate.file}:")
+    assert "clusters[one].upstream.servers" in found.where
+    assert "nobody.invalid" in found.message
+    gate.file.write_bytes(whole)
+    mended(gate)
+
+
+def test_a_new_listener_whose_port_is_taken(gate: Running) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        document = gate.document
+        document["listeners"].append({"name": "second", "address": address})
+        gate.rewrite(document)
+        found = refusal(gate)
+        assert found.code == "listen.unusable"
+        assert found.where.startswith(f"{gate.file}:")
+        assert "listeners[second].address" in found.where
+        assert "listens there already" in found.message
+    mended(gate)
+    assert gate.ask(listener="second").status == 200
+
+
+def test_a_certificate_that_has_expired(gate: Running) -> None:
+    names = ["one.test", "127.0.0.1"]
+    old = forge("one.test", front_authority(), names=names, since=timedelta(days=20), until=timedelta(days=-1))
+    fresh = front_leaf(*names)
+    for name, content in (("one.key", old.key_pem), ("one.crt", old.pem)):
+        renamed(gate.file.with_name(name), content)
+    eventually(lambda: any("expired" in one.message for one in gate.status().refused), "it is refused as expired")
+    found = refusal(gate)
+    assert str(gate.file.with_name("one.crt")) in found.where + found.message
+    for name, content in (("one.key", fresh.key_pem), ("one.crt", fresh.pem)):
+        renamed(gate.file.with_name(name), content)
+    shows(gate, fresh)
+    mended(gate)

@@ -157,6 +157,7 @@ class DataPlane:
         drawn = shape(plan, self._sockets)
         bundle = self._bundle(plan, drawn)
         self._settle(plan, drawn, Generation(folder, bundle.digest, bundle.files))
+        self._publish()
         return _holds(folder, bundle)
 
     async def keep_running(self) -> None:
@@ -296,7 +297,11 @@ class DataPlane:
 
     def _settle(self, plan: Plan, drawn: Shape, generation: Generation) -> None:
         self.plan, self._shape, self._generation = plan, drawn, generation
-        self.generation = int(generation.folder.name.partition("-")[2] or 0)
+
+    def _publish(self) -> None:
+        """Say which generation runs, once all of it does."""
+        if self._generation is not None:
+            self.generation = int(self._generation.folder.name.partition("-")[2] or 0)
 
     async def _know_workers(self, generation: Generation) -> None:
         """Remember which plan the current worker runs, for it may live long after a reload."""
@@ -305,6 +310,7 @@ class DataPlane:
 
     def _done(self) -> None:
         """After a change: what runs now is what a start may fall back to."""
+        self._publish()
         if self._securing is None or self._securing.done():
             self._securing = asyncio.create_task(self._secure(), name="writing to the disk")
 

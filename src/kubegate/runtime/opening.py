@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from kubegate.errors import KubegateError
 from kubegate.model.gatefile import Declaration
+from kubegate.model.plan import Plan
 from kubegate.model.planner import plan
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.runtime import listening, plan_file
@@ -78,14 +79,17 @@ async def _start(gate: "Gate", reading: "Reading") -> None:
 
 
 def _check_addresses(declaration: Declaration) -> None:
-    findings = Findings([])
-    for number, listener in enumerate(declaration.config.listeners):
-        where = declaration.places.at("listeners", number, "address")
-        findings.problems += listening.address_problems(where, listener.address)
-    if declaration.config.metrics is not None:
-        where = declaration.places.at("metrics", "address")
-        findings.problems += listening.address_problems(where, declaration.config.metrics.address)
-    findings.raise_if_any()
+    Findings(taken_addresses(declaration, None)).raise_if_any()
+
+
+def taken_addresses(declaration: Declaration, running: Plan | None) -> list[Problem]:
+    """Why nothing can listen at declared addresses; those at which the running plan listens are left out."""
+    config, places = declaration.config, declaration.places
+    declared = {places.at("listeners", number, "address"): one.address for number, one in enumerate(config.listeners)}
+    if config.metrics is not None:
+        declared[places.at("metrics", "address")] = config.metrics.address
+    own = {*(front.listen for front in running.frontends), running.process.metrics} if running else set()
+    return [found for where, at in declared.items() if at not in own for found in listening.address_problems(where, at)]
 
 
 async def _start_last(gate: "Gate", problems: tuple[Problem, ...]) -> None:
@@ -119,7 +123,7 @@ async def _take_over(gate: "Gate", left: ProcessId, reading: "Reading") -> None:
         except KubegateError as error:
             gate.refuse((gate.trouble(error),))
             return
-        await gate.bring_to(reading.declaration.config, reading.gathered)
+        await gate.bring_to(reading.declaration, reading.gathered)
         return
     gate.launch.recall()
     gate.refuse(reading.problems)

@@ -80,12 +80,13 @@ class Retirement:
         for section, names in change.retired.items():
             self._leaving.update(dict.fromkeys(((section, name) for name in names), False))
             if section in change.arrived:
-                self._awaited[section] = _Successors(change.arrived[section], time.monotonic() + _ALIVE_SECONDS)
+                patience = _ALIVE_AT_ONCE_SECONDS if section in change.distrusting else _ALIVE_SECONDS
+                self._awaited[section] = _Successors(change.arrived[section], time.monotonic() + patience)
             elif section in self._awaited and all((section, name) in self._leaving for name in self._awaited[section].names):
                 del self._awaited[section]
             if section not in self._awaited:
                 await self._drain(section, self._staying(section))
-        deadline = time.monotonic() + _ALIVE_AT_ONCE_SECONDS
+        deadline = time.monotonic() + _ALIVE_AT_ONCE_SECONDS + 2 * _POLL_SECONDS
         while any(section in self._awaited for section in change.retired) and time.monotonic() < deadline:
             await self._look_for_successors()
             await asyncio.sleep(_POLL_SECONDS)

@@ -135,25 +135,29 @@ class Gate:
         self.following.files.follow({self.file: self._file_state, **gathered.files})
         return Reading(reading.declaration, gathered)
 
-    async def bring_to(self, config: Config, gathered: Gathered) -> Outcome | None:
+    async def bring_to(self, declaration: Declaration, gathered: Gathered) -> Outcome | None:
         """Bring HAProxy to what is declared. Returns what came of it, None if it was refused."""
+        config = declaration.config
 
         def planned(running: Plan | None) -> Plan:
             return plan(config, gathered.facts, running)
 
         self._bound(config)
-        outcome = await self.try_to_apply(planned)
+        outcome = await self.try_to_apply(planned, declaration)
         if outcome is not None:
             self.settled(config, gathered)
             self.service.status(self.summary())
         return outcome
 
-    async def try_to_apply(self, planned: Callable[[Plan | None], Plan]) -> Outcome | None:
+    async def try_to_apply(
+        self, planned: Callable[[Plan | None], Plan], declaration: Declaration | None = None
+    ) -> Outcome | None:
         """Bring HAProxy to a plan. What HAProxy or the disk refuses is told, and what ran goes on: then it returns None."""
         try:
             outcome = await self.data_plane.apply(planned)
         except (KubegateError, OSError, TimeoutError) as error:
-            self.refuse((self.trouble(error),))
+            taken = opening.taken_addresses(declaration, self.data_plane.plan) if declaration is not None else []
+            self.refuse(tuple(taken) or (self.trouble(error),))
             return None
         self._wait(outcome)
         if outcome.reloaded or outcome.changes:
@@ -220,7 +224,7 @@ class Gate:
             fresh, self._fresh = self._fresh, False
             reading = await self.look(self.parse(), fresh=fresh)
             if reading.declaration is not None and reading.gathered is not None:
-                return await self.bring_to(reading.declaration.config, reading.gathered)
+                return await self.bring_to(reading.declaration, reading.gathered)
             self.refuse(reading.problems)
             return None
 

@@ -15,6 +15,8 @@ from kubegate.render.haproxy.shape import Shape
 _PAYLOAD_BYTES = 48_000
 # `del map` and `set map` search the whole map, so beyond this many a map is written anew.
 _MOST_SINGLE = 100
+_BLOCK = re.compile(rb"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----")
+_CA_FILE = re.compile(r" ca-file (\S+)")
 _Names = tuple[str, ...]
 _ADDRESSES = re.compile(r"[0-9a-fA-F.:/]+")
 
@@ -46,7 +48,8 @@ class Change:
 
     `retired` are servers, by section, that then drain and go with their last stream; where some have `arrived` in their
     section, one of these has to be found alive before. One that takes the place of a server of the same address is given
-    nothing until then: a request that is tried again must not find the same address under another name.
+    nothing until then: a request that is tried again must not find the same address under another name. In sections that are
+    `distrusting` a CA counts no more, so that is not waited for long.
     """
 
     additions: tuple[Step, ...]
@@ -54,6 +57,7 @@ class Change:
     removals: tuple[Step, ...]
     retired: Mapping[str, _Names]
     arrived: Mapping[str, _Names]
+    distrusting: frozenset[str] = frozenset()
 
     @property
     def is_empty(self) -> bool:
@@ -83,6 +87,7 @@ def change(before: Shape, after: Shape, leaving: Collection[tuple[str, str]] = (
         removals=(*_map_removals(before, after), *_unlisted(before, after), *map(forgotten, unneeded)),
         retired=retired,
         arrived=arrived,
+        distrusting=frozenset(section for section in retired if _trusted(before, section) - _trusted(after, section)),
     )
 
 
@@ -101,6 +106,12 @@ def drained(section: str, name: str) -> Command:
     return Command(f"set server {section}/{name} state drain")
 
 
+def _trusted(drawn: Shape, section: str) -> set[bytes]:
+    """The CA certificates by which the servers of a section are verified."""
+    files = {file for server in drawn.servers.get(section, {}).values() for file in _CA_FILE.findall(server.fixed)}
+    return {block for file in files for block in _blocks(drawn.authorities.get(file, b""))}
+
+
 def _missing(some: Mapping[str, object], others: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(name for name in some if name not in others)
 
@@ -115,10 +126,14 @@ def _authorities(before: Shape, after: Shape) -> Iterator[Step]:
         yield Command(f"commit ssl ca-file {file}", answers="Success")
 
 
+def _blocks(pem: bytes) -> list[bytes]:
+    return _BLOCK.findall(pem)
+
+
 def _parts(pem: bytes) -> Iterator[bytes]:
     """Whole certificates, as many as fit."""
     part = b""
-    for block in re.findall(rb"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----\n?", pem):
+    for block in _blocks(pem):
         if part and len(part) + len(block) > _PAYLOAD_BYTES:
             yield part
             part = b""
