@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.machine import on_core
@@ -25,7 +25,7 @@ _WARM_REQUESTS = 1000
 _WAKE_SECONDS = 0.03
 _WINDOW_SECONDS = 0.2
 _FEWEST = 50
-_TRIES = 10
+_TRIES = 3
 _A_DAY = 86400
 _MOST_SECONDS = 120
 
@@ -54,35 +54,50 @@ class Steady:
     Windows are so short, and take turns so quickly, that a slow moment of the machine meets every gate alike.
     """
 
-    def __init__(self, load: subprocess.Popen[str], peer: Peer, upstream: Fixed) -> None:
-        self._load = load
+    def __init__(self, bench: Bench, peer: Peer, upstream: Fixed, shape: Sequence[str]) -> None:
+        self._bench = bench
         self._peer = peer
         self._upstream = upstream
+        self._shape = shape
+        self._begin()
 
     @classmethod
     @contextlib.contextmanager
     def open(cls, bench: Bench, peer: Peer, upstream: Fixed, *, http2: bool) -> Iterator["Steady"]:
         """The load, begun and put to sleep."""
-        shape = ["-c4", "-m8"] if http2 else ["-c32", "--h1"]
-        with _h2load(bench, peer, POD, *shape, f"-D{_A_DAY}") as load:
-            try:
-                steady = cls(load, peer, upstream)
-                begun = upstream.count()
-                while upstream.count() < begun + _WARM_REQUESTS:
-                    time.sleep(0.02)
-                    steady.check()
-                load.send_signal(signal.SIGSTOP)
-                yield steady
-            finally:
-                load.kill()
+        steady = cls(bench, peer, upstream, ["-c4", "-m8"] if http2 else ["-c32", "--h1"])
+        try:
+            yield steady
+        finally:
+            steady.end()
+
+    def _begin(self) -> None:
+        self._opened = contextlib.ExitStack()
+        self._load = self._opened.enter_context(_h2load(self._bench, self._peer, POD, *self._shape, f"-D{_A_DAY}"))
+        begun = self._upstream.count()
+        while self._upstream.count() < begun + _WARM_REQUESTS:
+            time.sleep(0.02)
+            if self._load.poll() is not None:
+                assert self._load.stdout is not None
+                raise SystemExit(f"the load on {self._peer.name} ended: {self._load.stdout.read()}")
+        self._load.send_signal(signal.SIGSTOP)
+
+    def end(self) -> None:
+        """No more load."""
+        self._load.kill()
+        self._opened.close()
 
     def window(self) -> Cost:
-        """What requests cost for a moment; where the machine let the load do nothing, for another one."""
+        """What requests cost for a moment.
+
+        A gate may end a connection after so many requests, which clients answer with another one and h2load with silence.
+        """
         for _ in range(_TRIES):
             cost = self._window()
             if cost.requests >= _FEWEST:
                 return cost
-            self.check()
+            self.end()
+            self._begin()
         raise SystemExit(f"{self._peer.name} carried {cost.requests} requests only")
 
     def _window(self) -> Cost:
@@ -94,12 +109,6 @@ class Steady:
         cost = Cost(self._peer.cpu_ns() - cpu, self._upstream.count() - count - 1, time.monotonic() - began)
         self._load.send_signal(signal.SIGSTOP)
         return cost
-
-    def check(self) -> None:
-        """Raises SystemExit if the load has ended."""
-        if self._load.poll() is not None:
-            assert self._load.stdout is not None
-            raise SystemExit(f"the load on {self._peer.name} ended: {self._load.stdout.read()}")
 
 
 def fixed_number(bench: Bench, peer: Peer, path: str, requests: int, *, http2: bool) -> Cost:
