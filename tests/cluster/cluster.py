@@ -229,7 +229,7 @@ class Cluster:
 
     def start_apiserver(self, index: int) -> None:
         """Revives a stopped API server, or starts the spare one, and waits until it is ready."""
-        if self._runs(index):
+        if self.runs(index):
             raise ClusterError(f"API server {index} runs already.")
         control_plane.start_apiserver(self._state, index)
         bringup.await_apiserver(self._state, index)
@@ -266,11 +266,11 @@ class Cluster:
     def _settle(self) -> None:
         """Every lasting API server runs, and no other, whatever a test left."""
         for server in self.servers:
-            if not self._runs(server.index):
+            if not self.runs(server.index):
                 self.start_apiserver(server.index)
         self.remove_apiserver(self.spare.index)
 
-    def _runs(self, index: int) -> bool:
+    def runs(self, index: int) -> bool:
         process = self._state.processes.get(control_plane.apiserver_name(index))
         return process is not None and process.alive()
 
@@ -285,7 +285,7 @@ class Cluster:
 
     def _api(self) -> Api:
         """The first API server that runs."""
-        alive = [server for server in (*self.servers, self.spare) if self._runs(server.index)]
+        alive = [server for server in (*self.servers, self.spare) if self.runs(server.index)]
         return bringup.admin(self._state.site, (*alive, *self.servers)[0].url)
 
 
