@@ -1,6 +1,7 @@
 """The API servers of the measurements: nginx with fixed answers, and a server of streams. Both show a cluster's certificate."""
 
 import contextlib
+import getpass
 import json
 import ssl
 import sys
@@ -72,6 +73,7 @@ def fixed(bench: Bench) -> Iterator[Fixed]:
         "UPSTREAM_PORT": upstream.port,
         "COUNT_PORT": upstream._count_port,
         "FOLDER": bench.folder,
+        "USER": getpass.getuser(),
         "POD": json.dumps(_pod(0)),
     }
     config = bench.fill("upstream-nginx.conf", **words)
