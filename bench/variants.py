@@ -42,7 +42,7 @@ class Configuration:
         """Of a kubegate that is started for it."""
         kept = bench.folder / f"kept-{upstream}"
         with kubegate(bench, upstream) as gate:
-            shutil.copytree(gate.config, kept, ignore=shutil.ignore_patterns("*.sock"))
+            shutil.copytree(gate.config, kept, ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True)
             return cls(kept, gate.haproxy)
 
     @property
