@@ -43,7 +43,7 @@ def _targets(results: Mapping[str, Result]) -> str:
 
 def _section(result: Result) -> str:
     beside = result.figures.get("direct") or result.figures.get(SEED)
-    head = ("", "min", "lower quartile", "median", "±", "more than direct" if "direct" in result.figures else "x HAProxy by hand")
+    head = ("", "lower quartile", "median", "±", "more than direct" if "direct" in result.figures else "x HAProxy by hand")
     rows = []
     for name, figure in result.figures.items():
         compared = ""
@@ -56,7 +56,7 @@ def _section(result: Result) -> str:
 def _parts(result: Result) -> str:
     seed = result.figures[SEED]
     rows = [(name, *_numbers(figure), _times(figure, seed)) for name, figure in result.figures.items()]
-    head = ("kubegate's configuration", "min", "lower quartile", "median", "±", "x HAProxy by hand")
+    head = ("kubegate's configuration", "lower quartile", "median", "±", "x HAProxy by hand")
     return f"### {result.workload.title} ({_unit(result)})\n\n" + _table(head, rows)
 
 
@@ -78,7 +78,7 @@ def _times(figure: Figure, other: Figure) -> str:
 
 
 def _numbers(figure: Figure) -> Iterator[str]:
-    for value in (figure.least, figure.quartile, figure.median, figure.spread):
+    for value in (figure.quartile, figure.median, figure.spread):
         yield f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
