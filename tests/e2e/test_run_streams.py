@@ -29,6 +29,14 @@ def gate(cluster: Cluster, second_cluster: Cluster) -> Iterator[DeclaredGate]:
     """The gate, in front of both."""
     with home() as folder, declared_gate(folder, cluster, second_cluster) as running:
         yield running
+        # The last one of those that took over.
+        running.running.end()
+
+
+@pytest.fixture(scope="module")
+def changes(gate: DeclaredGate) -> Changes:
+    """Every second one of a kind undoes the one before, so they are counted for all tests."""
+    return Changes(gate)
 
 
 @pytest.fixture(params=["first", "second"])
@@ -42,19 +50,19 @@ def client(request: pytest.FixtureRequest, gate: DeclaredGate, tmp_path: Path) -
 class Disturbed:
     """Inside the block the gate is changed, reloaded and taken over by another control plane, again and again."""
 
-    def __init__(self, gate: DeclaredGate) -> None:
+    def __init__(self, gate: DeclaredGate, changes: Changes) -> None:
         self._gate = gate
+        self._changes = changes
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work)
         self._failure: Exception | None = None
         self.rounds = 0
 
     def _work(self) -> None:
-        changes = Changes(self._gate)
         try:
             while not self._stopping.is_set():
                 for kind in ("timeout", "certificate", "balance", "limit"):
-                    changes.make(kind)
+                    self._changes.make(kind)
                 assert self._gate.running.stop(signal.SIGUSR2) == 0
                 self._gate.running = self._gate.running.again()
                 self.rounds += 1
@@ -86,10 +94,10 @@ def digest(content: bytes) -> str:
 
 
 @pytest.mark.timeout(240)
-def test_copies_are_whole(gate: DeclaredGate, client: Client, pod: str, tmp_path: Path) -> None:
+def test_copies_are_whole(gate: DeclaredGate, changes: Changes, client: Client, pod: str, tmp_path: Path) -> None:
     path = sent(tmp_path)
     wanted = digest(path.read_bytes())
-    with Disturbed(gate) as disturbed:
+    with Disturbed(gate, changes) as disturbed:
         for number in range(3):
             client.run("cp", path, f"dev/{pod}:/tmp/copy{number}", timeout=60)
             assert client.text("exec", "-n", "dev", pod, "--", "sha256sum", f"/tmp/copy{number}").split()[0] == wanted
@@ -100,14 +108,14 @@ def test_copies_are_whole(gate: DeclaredGate, client: Client, pod: str, tmp_path
 
 
 @pytest.mark.timeout(240)
-def test_a_forwarded_port_carries_every_byte_both_ways(gate: DeclaredGate, client: Client, pod: str) -> None:
+def test_a_forwarded_port_carries_every_byte_both_ways(gate: DeclaredGate, changes: Changes, client: Client, pod: str) -> None:
     """The pod's port 8080 answers each connection; the one on which the tunnel lives was opened before all that."""
     with client.running("port-forward", "-n", "dev", f"pod/{pod}", ":8080", "--address", "127.0.0.1") as forward:
         assert forward.stdout is not None
         match = re.search(r"127\.0\.0\.1:(\d+) ->", forward.stdout.readline())
         assert match
         fetch = _fetching(int(match[1]))
-        with Disturbed(gate) as disturbed, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        with Disturbed(gate, changes) as disturbed, concurrent.futures.ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(fetch, range(400)))
     assert answers == [b"hello\n"] * 400
     assert disturbed.rounds > 0
@@ -126,8 +134,10 @@ def _fetching(port: int) -> Callable[[int], bytes]:
 
 
 @pytest.mark.timeout(240)
-def test_a_shell_that_was_opened_before_all_that_answers_each_line(gate: DeclaredGate, client: Client, pod: str) -> None:
-    with client.running("exec", "-i", "-n", "dev", pod, "--", "cat") as shell, Disturbed(gate) as disturbed:
+def test_a_shell_that_was_opened_before_all_that_answers_each_line(
+    gate: DeclaredGate, changes: Changes, client: Client, pod: str
+) -> None:
+    with client.running("exec", "-i", "-n", "dev", pod, "--", "cat") as shell, Disturbed(gate, changes) as disturbed:
         assert shell.stdin is not None
         assert shell.stdout is not None
         lines = 0
