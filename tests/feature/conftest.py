@@ -4,8 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.expose import Home, home
 from tests.support.gate import Gate, plan
 from tests.support.upstream import Upstream
+
+
+@pytest.fixture
+def person() -> Iterator[Home]:
+    """Someone with an empty home."""
+    with home() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

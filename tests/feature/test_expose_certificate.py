@@ -3,27 +3,19 @@
 import hashlib
 import os
 import ssl
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from tests.support.expose import Exposed, Home, expose, home, kubeconfig, kubegate, problems
+from tests.support.expose import Exposed, Home, expose, kubeconfig, kubegate, problems
 from tests.support.forge import Forged, forge
 from tests.support.rawhttp import Client, request
 from tests.support.tls import authority, client_context
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.haproxy
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ pytestmark = pytest.mark.haproxy
 TOKEN_PATH = "/api/v1/namespaces/dev/serviceaccounts"
 
 
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
-
-
 def arguments(person: Home, api: Upstream, *more: str) -> tuple[str, ...]:
     """Flags that would expose this API server."""
     config = kubeconfig(person.path / "config.yaml", f"https://127.0.0.1:{api.port}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.expose import Exposed, Home, expose, home, kubeconfig
+from tests.support.expose import Exposed, Home, expose, kubeconfig
 from tests.support.forge import Forged, forge
 from tests.support.rawhttp import Client, request
 from tests.support.tls import api_leaf, authority, client_context, cluster_authority, front_authority
@@ -16,12 +16,6 @@ from tests.support.upstream import Exchange, Upstream, eventually
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.haproxy
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    with home() as folder:
-        yield folder
 
 
 def put(folder: Path, leaf: Forged) -> None:

@@ -1,25 +1,17 @@
 """Which HAProxy runs: the one that is named, else the newer of the embedded and the system's; and none is a sentence."""
 
 import shlex
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kubegate.runtime.binary import find
-from tests.support.expose import Home, at_once, expose, home, kubeconfig, kubegate, problems
+from tests.support.expose import Home, at_once, expose, kubeconfig, kubegate, problems
 from tests.support.programs import on_path, program, without_embedded
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.haproxy
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
 
 
 def flags(person: Home, api: Upstream, *more: str) -> tuple[str, ...]:

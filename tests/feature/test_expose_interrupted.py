@@ -24,13 +24,6 @@ TOKEN_PATH = "/api/v1/namespaces/dev/serviceaccounts/robot/token"
 
 
 @pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
-
-
-@pytest.fixture
 def api() -> Iterator[Upstream]:
     """An API server for one test alone."""
     with Upstream() as api:

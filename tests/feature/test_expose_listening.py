@@ -4,7 +4,6 @@ import contextlib
 import json
 import re
 import socket
-from collections.abc import Iterator
 
 import psutil
 import pytest
@@ -14,13 +13,6 @@ from tests.support.rawhttp import request
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.haproxy
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
 
 
 @pytest.fixture

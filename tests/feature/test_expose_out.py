@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.support.expose import Exposed, Home, expose, grants, home, kubeconfig, kubegate, problems
+from tests.support.expose import Exposed, Home, expose, grants, kubeconfig, kubegate, problems
 from tests.support.forge import CLIENT, forge
 from tests.support.rawhttp import request
 from tests.support.tls import API_NAME, cluster_authority
@@ -22,13 +21,6 @@ from tests.support.upstream import Upstream
 pytestmark = pytest.mark.haproxy
 
 TOKEN_PATH = "/api/v1/namespaces/dev/serviceaccounts/robot/token"
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
 
 
 def flags(person: Home, api: Upstream, **options: Any) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from kubegate import __version__
-from tests.support.expose import Exposed, Home, at_once, command, expose, grants, home, kubeconfig, kubegate
+from tests.support.expose import Exposed, Home, at_once, command, expose, grants, kubeconfig, kubegate
 from tests.support.forge import forge
 from tests.support.tls import API_NAME, authority
 from tests.support.upstream import Exchange, Upstream, eventually
@@ -24,13 +24,6 @@ pytestmark = pytest.mark.haproxy
 
 TOKEN_PATH = "/api/v1/namespaces/dev/serviceaccounts/robot/token"
 RUNNING = "Running; Ctrl-C stops it."
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
 
 
 def flags(person: Home, api: Upstream, *more: str, **options: Any) -> tuple[str, ...]:

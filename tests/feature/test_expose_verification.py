@@ -21,13 +21,6 @@ from tests.support.upstream import Upstream
 pytestmark = pytest.mark.haproxy
 
 
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
-
-
 @dataclass
 class Api:
     """An API server with a certificate of its own, and the server names that its callers sent."""

@@ -42,13 +42,6 @@ def gate(upstreams: tuple[Upstream, Upstream]) -> Iterator[Running]:
             yield gate
 
 
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
-
-
 def on_terminal(*words: str, home: Home, extra: Mapping[str, str] | None = None) -> str:
     """What a command prints onto a terminal of 60 columns."""
     program, *rest = command(*words)

@@ -36,12 +36,6 @@ def longer(document: Document) -> None:
 
 
 @pytest.fixture
-def person() -> Iterator[Home]:
-    with home() as folder:
-        yield folder
-
-
-@pytest.fixture
 def upstream() -> Iterator[Upstream]:
     with Upstream() as api:
         api.at("/watch", watch)

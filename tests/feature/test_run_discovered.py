@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.expose import Home, home, kubeconfig, kubegate
+from tests.support.expose import Home, kubeconfig, kubegate
 from tests.support.forge import forge
 from tests.support.rawhttp import request as ask
 from tests.support.run import Document, Running, front_leaf, gate_file, run, write_pair
@@ -99,13 +99,6 @@ def warned(gate: Running, name: str) -> str:
     ]
     assert len(found) <= 1
     return "".join(found)
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from kubegate.system.network import free_port
-from tests.support.expose import Home, home, kubeconfig, kubegate
+from tests.support.expose import Home, kubeconfig, kubegate
 from tests.support.forge import forge
 from tests.support.rawhttp import Answer, Client, NoAnswer, request
 from tests.support.run import Running, client, front_leaf
@@ -29,12 +29,6 @@ NAME = "prod.example.com"
 # Where no certificate is given.
 _OWN = ["certificate.self-signed"]
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    with home() as folder:
-        yield folder
 
 
 @pytest.fixture

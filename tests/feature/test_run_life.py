@@ -9,18 +9,12 @@ import psutil
 import pytest
 
 from kubegate.system.network import free_port
-from tests.support.expose import Home, home
+from tests.support.expose import Home
 from tests.support.rawhttp import request
 from tests.support.run import Document, Running, cluster, gate_file, refused, run
 from tests.support.upstream import Upstream, eventually
 
 pytestmark = pytest.mark.haproxy
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    with home() as folder:
-        yield folder
 
 
 @pytest.fixture

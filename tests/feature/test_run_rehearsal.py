@@ -38,13 +38,6 @@ def gate(upstreams: tuple[Upstream, Upstream]) -> Iterator[Running]:
             yield gate
 
 
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
-
-
 def candidate(gate: Running, name: str = "kubegate.new.yaml") -> tuple[Path, Document]:
     """Another file beside that of a gate, and what the gate's own declares."""
     return gate.file.with_name(name), gate.document

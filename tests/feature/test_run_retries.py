@@ -33,13 +33,6 @@ WEBSOCKET = (
 COMMANDS = itertools.cycle(["/exec?command=sh", "/attach", "/portforward?ports=80", "/proxy/run", "?watch=true", "/log?follow=1"])
 
 
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
-
-
 class Mixture:
     """Requests of all kinds, the kind in the path: as long as `dying` holds none of a kind, such as it would hold."""
 

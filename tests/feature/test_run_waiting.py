@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from kubegate.model.gate_status import GateStatus
-from tests.support.expose import Home, home
+from tests.support.expose import Home
 from tests.support.rawhttp import Client, request
 from tests.support.run import Running, cluster, front_leaf, gate_file, run, write_pair
 from tests.support.upstream import Exchange, Upstream, eventually
@@ -13,12 +13,6 @@ from tests.support.upstream import Exchange, Upstream, eventually
 pytestmark = pytest.mark.haproxy
 
 BOUND = {"maxOldWorkers": 1, "oldWorkerWait": "10m"}
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    with home() as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,11 @@ import pytest
 
 from kubegate import __version__
 from kubegate.runtime.binary import find
-from tests.support.expose import Home, home, kubegate, problems
+from tests.support.expose import Home, kubegate, problems
 from tests.support.programs import on_path, program, without_embedded
 
 pytestmark = pytest.mark.haproxy
 SAID = Path(__file__).parents[1] / "unit" / "runtime" / "said"
-
-
-@pytest.fixture
-def person() -> Iterator[Home]:
-    """Someone with an empty home."""
-    with home() as person:
-        yield person
 
 
 def facts(person: Home, *arguments: str, extra: dict[str, str] | None = None) -> dict[str, Any]:
