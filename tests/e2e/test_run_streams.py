@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.e2e.conftest import Client
 from tests.e2e.declared import DeclaredGate, declared_gate
 from tests.e2e.traffic import connected
 from tests.support.expose import home
+from tests.support.upstream import eventually
 
 BLOCK = 1 << 20
 MEGABYTES = 24
@@ -156,12 +158,16 @@ def test_the_audit_log_has_the_caller_and_the_callers_address(gate: DeclaredGate
     with connected(gate, "first") as caller:
         forged = {"X-Forwarded-For": "192.0.2.9", "X-Real-Ip": "192.0.2.9"}
         assert caller.get(f"/api?mark={mark}", headers=forged).status_code == 200
-    [event] = [
-        one for one in cluster.audit_events() if f"mark={mark}" in one["requestURI"] and one["stage"] == "ResponseComplete"
-    ]
+    # The API server writes it down after it has answered.
+    eventually(lambda: _noted(cluster, mark), "the API server has noted it")
+    [event] = _noted(cluster, mark)
     assert event["user"]["username"] == "developer"
     assert event["sourceIPs"][0] == "127.0.0.1"
     assert "192.0.2.9" not in event["sourceIPs"]
+
+
+def _noted(cluster: Cluster, mark: str) -> list[dict[str, Any]]:
+    return [one for one in cluster.audit_events() if f"mark={mark}" in one["requestURI"] and one["stage"] == "ResponseComplete"]
 
 
 def test_a_token_of_one_cluster_is_nobodys_in_the_other(gate: DeclaredGate) -> None:
