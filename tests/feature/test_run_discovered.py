@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.expose import Home, kubeconfig, kubegate
 from tests.support.forge import forge
+from tests.support.member import SLICES, TOKEN, Member, says, silent, status
 from tests.support.rawhttp import request as ask
 from tests.support.run import Document, Running, front_leaf, gate_file, run, write_pair
 from tests.support.tls import API_NAME, cluster_authority
@@ -17,57 +18,7 @@ from tests.support.upstream import Exchange, Upstream, eventually
 
 pytestmark = pytest.mark.haproxy
 
-SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
-TOKEN = "token-of-the-gate"
 V1 = "client.authentication.k8s.io/v1"
-
-
-class Member(Upstream):
-    """An API server that names the members of its cluster to whoever has the token."""
-
-    def __init__(self, **more: Any) -> None:
-        self.members: list[Upstream] = [self]
-        self.token = TOKEN
-        self.answer: Callable[[Exchange], None] = self.tell
-        super().__init__(**more)
-        self.at(SLICES, lambda exchange: self.answer(exchange))
-
-    def tell(self, exchange: Exchange) -> None:
-        """The answer that names the members."""
-        if exchange.request.values("authorization") != [f"Bearer {self.token}"]:
-            status(401)(exchange)
-            return
-        items = [
-            {
-                "addressType": "IPv4",
-                "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
-                "ports": [{"name": "https", "port": member.port, "protocol": "TCP"}],
-            }
-            for member in self.members
-        ]
-        says({"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "items": items})(exchange)
-
-    def asked(self) -> list[str]:
-        """The credentials with which it was asked for its members, in order."""
-        return [value for request in self.seen(SLICES) for value in request.values("authorization")]
-
-
-def says(body: object) -> Callable[[Exchange], None]:
-    """An answer in JSON."""
-    return lambda exchange: exchange.reply(200, "Content-Type: application/json", body=json.dumps(body).encode())
-
-
-def status(code: int) -> Callable[[Exchange], None]:
-    """An answer that says no."""
-    body = json.dumps({"kind": "Status", "status": "Failure", "message": f"said {code}", "code": code}).encode()
-    return lambda exchange: exchange.reply(code, "Content-Type: application/json", body=body)
-
-
-def silent(exchange: Exchange) -> None:
-    """No answer, until whoever asked has left."""
-    while exchange.receive():
-        pass
-    exchange.leave()
 
 
 def discovered(folder: Path, name: str, server: Upstream, user: dict[str, Any] | None = None) -> Document:

@@ -15,6 +15,7 @@ import yaml
 from kubegate.system.network import free_port
 from tests.support.expose import Home, kubeconfig, kubegate
 from tests.support.forge import forge
+from tests.support.member import TOKEN, Member
 from tests.support.rawhttp import Answer, Client, NoAnswer, request
 from tests.support.run import Running, client, front_leaf
 from tests.support.tls import authority, cluster_authority, front_authority, server_context
@@ -28,7 +29,6 @@ EXAMPLES = ROOT / "examples"
 NAME = "prod.example.com"
 # Where no certificate is given.
 _OWN = ["certificate.self-signed"]
-SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 
 
 @pytest.fixture
@@ -119,35 +119,19 @@ def test_two_clusters(person: Home, one: Upstream, two: Upstream) -> None:
             assert gate.ask(name="other.example.com", verify=False).status == 421
 
 
-def test_discovered(person: Home, one: Upstream, two: Upstream) -> None:
-    members = [one]
-
-    def tell(exchange: Exchange) -> None:
-        assert exchange.request.values("authorization") == ["Bearer of-the-gate"]
-        items = [
-            {
-                "addressType": "IPv4",
-                "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
-                "ports": [{"name": "https", "port": member.port, "protocol": "TCP"}],
-            }
-            for member in members
-        ]
-        body = json.dumps({"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "items": items}).encode()
-        exchange.reply(200, "Content-Type: application/json", body=body)
-
-    for member in (one, two):
-        member.at(SLICES, tell)
-    source = kubeconfig(person.path / "source", f"https://{one.endpoint}", user={"token": "of-the-gate"})
-    files = {"gate.kubeconfig": source.read_bytes()}
-    with example("discovered.yaml", person, {"127.0.0.1:6443": local()}, files, _OWN) as gate:
-        gate.until_up("prod")
-        assert gate.ask(name=NAME, verify=False).json["server"] == one.port
-        members.append(two)
-        gate.until_up("prod", 2)
-        members.remove(one)
-        eventually(lambda: [s.address for s in gate.cluster("prod").servers if s.state == "up"] == [str(two.endpoint)])
-        assert {gate.ask(name=NAME, verify=False).json["server"] for _ in range(4)} == {two.port}
-        assert gate.status().reloads == 0
+def test_discovered(person: Home) -> None:
+    with Member() as one, Member() as two:
+        source = kubeconfig(person.path / "source", f"https://{one.endpoint}", user={"token": TOKEN})
+        files = {"gate.kubeconfig": source.read_bytes()}
+        with example("discovered.yaml", person, {"127.0.0.1:6443": local()}, files, _OWN) as gate:
+            gate.until_up("prod")
+            assert gate.ask(name=NAME, verify=False).status == 200
+            one.members = two.members = [one, two]
+            gate.until_up("prod", 2)
+            one.members = two.members = [two]
+            eventually(lambda: [s.address for s in gate.cluster("prod").servers if s.state == "up"] == [str(two.endpoint)])
+            assert {gate.ask(name=NAME, verify=False).json["server"] for _ in range(4)} == {two.port}
+            assert gate.status().reloads == 0
 
 
 def test_behind_load_balancer(person: Home, one: Upstream) -> None:
