@@ -251,8 +251,10 @@ def test_files_that_are_declared_before_they_are_there(gate: Running) -> None:
     document = gate.document
     document["clusters"][0]["certificate"] = {"cert": "new.crt", "key": "new.key"}
     gate.rewrite(document)
-    found = refusal(gate)
-    assert str(gate.file.with_name("new.crt")) in found.where + found.message
+    eventually(lambda: gate.status().refused, "it is refused")
+    told = [one.where + one.message for one in gate.status().refused]
+    assert [any(str(gate.file.with_name(name)) in one for one in told) for name in ("new.crt", "new.key")] == [True, True]
+    answers(gate)
     leaf = front_leaf("one.test", "127.0.0.1")
     write_pair(gate.file.parent, "new", leaf)
     shows(gate, leaf)
