@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from kubegate.model.plan import Backend, Frontend, Plan, Route
+from kubegate.model.plan import Backend, Frontend, Plan, Route, Shown
 
 
 def meanwhile(running: Plan, wanted: Plan) -> Plan:
@@ -13,9 +13,11 @@ def meanwhile(running: Plan, wanted: Plan) -> Plan:
     backends = tuple(_backend(backend, heirs) if backend.cluster else _filled(backend, new) for backend in running.backends)
     fronts = {front.name: front for front in wanted.frontends}
     places = _places(wanted, backends)
+    # They are to be opened instead of passed through, or the other way round: until then they serve as they do.
+    waiting = {one.name for one in backends if one.cluster in heirs and heirs[one.cluster].opened != one.opened}
     return replace(
         running,
-        frontends=tuple(_frontend(front, fronts.get(front.name), places) for front in running.frontends),
+        frontends=tuple(_frontend(front, fronts.get(front.name), places, waiting) for front in running.frontends),
         backends=backends,
     )
 
@@ -64,13 +66,27 @@ def _places(wanted: Plan, backends: tuple[Backend, ...]) -> dict[str, str]:
     }
 
 
-def _frontend(front: Frontend, heir: Frontend | None, places: dict[str, str]) -> Frontend:
-    if heir is None or heir.sole != front.sole:
+def _frontend(front: Frontend, heir: Frontend | None, places: dict[str, str], waiting: set[str]) -> Frontend:
+    """A listener leads as it is wanted to, unless it would have to be another one for that.
+
+    A cluster that is gone is refused by its own ranges all the same.
+    """
+    if heir is None:
         return front
-    return replace(
+    wanted = replace(
         front,
         default=places.get(heir.default) if heir.default else None,
         certificates=heir.certificates,
         routes=tuple(Route(one.host, places[one.backend], one.opened) for one in heir.routes if one.backend in places),
         elsewhere=heir.elsewhere,
     )
+    reached = {front.default, *(route.backend for route in front.routes)}
+    if heir.sole != front.sole or (wanted.opens, wanted.passes) != (front.opens, front.passes) or reached & waiting:
+        return replace(front, certificates=_renewed(front, heir))
+    return wanted
+
+
+def _renewed(front: Frontend, heir: Frontend) -> tuple[Shown, ...]:
+    """The same certificates, those of them that were renewed anew."""
+    pems = {(one.name, one.hosts): one.pem for one in heir.certificates}
+    return tuple(replace(one, pem=pems.get((one.name, one.hosts), one.pem)) for one in front.certificates)

@@ -66,7 +66,7 @@ class DataPlane:
         self.workers = Workers(store.master_socket, lambda: store.admin_socket)
         self.old_workers = OldWorkers(self.workers, haproxy)
         self.plans = WorkerPlans(store)
-        self.narrower = Narrower(self.workers, self.plans, say)
+        self.narrower = Narrower(self.workers, self.plans, haproxy, say)
         self.retirement = Retirement(self.workers, say)
         self._changing = asyncio.Lock()
         self._starts = 0
@@ -204,6 +204,8 @@ class DataPlane:
     async def _apply(self, planned: Callable[[Plan | None], Plan]) -> Outcome:
         before, drawn, good = self.plan, self._shape, self._generation
         if before is None or drawn is None or good is None:
+            if await self.old_workers.must_wait():
+                return Outcome(reloaded=False, waiting=True)
             return await self._reload(None, planned(None), self._store.running())
         wanted = planned(before)
         target = shape(wanted, self._sockets)

@@ -100,8 +100,9 @@ class Exposure:
 
         async def collect() -> None:
             await self._collect()
-            if self._waiting:
-                following.mark()
+            with contextlib.suppress(OSError, TimeoutError):
+                if self._waiting and not await self._plane.old_workers.must_wait():
+                    following.mark()
 
         named = not is_address(self._prepared.context.host)
         work = [following.run(), every(_COLLECT_SECONDS, collect), *([every(_RESOLVE_SECONDS, mark)] if named else [])]

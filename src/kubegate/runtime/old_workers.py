@@ -45,18 +45,22 @@ class OldWorkers:
         warned: list[str] = []
         while len(old := await self._workers.old()) >= self.bounds.old_workers:
             oldest = old[0]
-            count = await self._workers.end(oldest, [one.handle for one in await self._workers.sessions(oldest)])
+            try:
+                count = await self._workers.end(oldest, [one.handle for one in await self._workers.sessions(oldest)])
+                with_it = f"{count} streams"
+            except TimeoutError:
+                with_it = "all that it carried, for it did not answer"
             warned.append(
                 f"{len(old)} workers of earlier configurations lived, which is the bound (maxOldWorkers); "
-                f"the oldest was ended, with {count} streams"
+                f"the oldest was ended, with {with_it}"
             )
             await self._until_gone(oldest)
         return tuple(warned)
 
     async def _until_gone(self, worker: Worker) -> None:
-        deadline = time.monotonic() + _END_SECONDS
+        deadline, asked = time.monotonic() + _END_SECONDS, False
         while any(one.pid == worker.pid for one in await self._workers.all()):
             if time.monotonic() > deadline:
-                self._haproxy.kill_worker(worker.pid)
-                deadline += _END_SECONDS
+                self._haproxy.end_worker(worker.pid, hangs=asked)
+                deadline, asked = deadline + _END_SECONDS, True
             await asyncio.sleep(_POLL_SECONDS)

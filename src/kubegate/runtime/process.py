@@ -87,12 +87,12 @@ class HAProxy:
         if self._process is not None:
             self._process.close()
 
-    def kill_worker(self, pid: int) -> None:
-        """End a worker that does not end by itself; it must be a child of the master that runs."""
+    def end_worker(self, pid: int, *, hangs: bool = False) -> None:
+        """End a worker that does not end by itself, or that hangs; it must be a child of the master that runs."""
         with contextlib.suppress(psutil.Error):
             worker = psutil.Process(pid)
             if self.pid is not None and worker.ppid() == self.pid:
-                worker.terminate()
+                worker.kill() if hangs else worker.terminate()
 
     @property
     def pid(self) -> int | None:

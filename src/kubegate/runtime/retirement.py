@@ -33,6 +33,9 @@ class _Successors:
     deadline: float
 
 
+_NOBODY = _Successors((), 0.0)
+
+
 class Retirement:
     """The servers of the current worker that are on their way out."""
 
@@ -81,7 +84,10 @@ class Retirement:
             self._leaving.update(dict.fromkeys(((section, name) for name in names), False))
             if section in change.arrived:
                 patience = _ALIVE_AT_ONCE_SECONDS if section in change.distrusting else _ALIVE_SECONDS
-                self._awaited[section] = _Successors(change.arrived[section], time.monotonic() + patience)
+                # Those of a change before are waited for on, else nobody would let them take requests.
+                before = self._awaited.get(section, _NOBODY).names
+                names_now = (*(one for one in before if (section, one) not in self._leaving), *change.arrived[section])
+                self._awaited[section] = _Successors(names_now, time.monotonic() + patience)
             elif section in self._awaited and all((section, name) in self._leaving for name in self._awaited[section].names):
                 del self._awaited[section]
             if section not in self._awaited:

@@ -216,6 +216,8 @@ class Gate:
         if problems != self.refused:
             self.news.refused(problems)
         self.refused = problems
+        # What waited is not what is declared any more.
+        self.waiting = None
         self.service.status(f"{self.summary()}; the file as it is now is refused: {problems[0].message}")
 
     async def change(self) -> Outcome | None:

@@ -64,7 +64,7 @@ def later(config: Config, pid: int | None, usual: Binary) -> list[Problem]:
     runs = program_of(pid, usual)
     if runs is not usual:
         found.append(Problem("dataPlane.haproxy", "gate.later", f"{runs} runs until it is started again, as {usual}", _RESTART))
-    log, declared = log_of(pid), config.access_log.absolute() if config.access_log else None
+    log, declared = log_of(pid), config.access_log.resolve() if config.access_log else None
     if log != declared:
         until = f"to {log}" if log else "nowhere"
         what = f"to {declared}" if declared else "nowhere"

@@ -45,6 +45,7 @@ class Upkeep:
             self._begin("following names and members", lambda: gate.inputs.keep_up(gate.following.mark)),
             self._begin("letting servers go", lambda: every(_COLLECT_SECONDS, self._collect)),
             self._begin("trying again", self._retry),
+            self._begin("waiting for old workers", lambda: every(_COLLECT_SECONDS, self._reload_that_waits)),
             self._begin("housekeeping", lambda: every(_HOUSEKEEPING_SECONDS, self._housekeep)),
             self._begin("the watchdog", gate.service.keep_alive),
         ]
@@ -72,11 +73,17 @@ class Upkeep:
         with contextlib.suppress(OSError, TimeoutError):
             self._gate.streams_ended += await self._gate.data_plane.collect()
 
+    async def _reload_that_waits(self) -> None:
+        gate = self._gate
+        with contextlib.suppress(OSError, TimeoutError):
+            if gate.waiting is not None and not gate.changing.locked() and not await gate.data_plane.old_workers.must_wait():
+                await gate.change()
+
     async def _retry(self) -> None:
         tries = 0
         while True:
             await asyncio.sleep(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
-            if not self._gate.refused and self._gate.data_plane.certain and self._gate.waiting is None:
+            if not self._gate.refused and self._gate.data_plane.certain:
                 tries = 0
             elif not self._gate.changing.locked():
                 tries += 1

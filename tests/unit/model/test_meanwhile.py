@@ -95,8 +95,22 @@ def test_names_certificates_and_the_default_lead_to_the_places_that_run() -> Non
     assert front.certificates == moved.certificates
 
 
-def test_a_cluster_that_is_to_be_passed_through_stays_as_it_is_without_its_names() -> None:
-    front = replace(FRONT, routes=(Route("one.test", "one", opened=False), FRONT.routes[1]), default="two")
+def test_a_cluster_that_is_to_be_passed_through_serves_until_then_as_it_does() -> None:
+    routes = (Route("one.test", "one", opened=False), FRONT.routes[1])
+    front = replace(FRONT, routes=routes, default="two", certificates=(Shown("two", b"new"), Shown("two", b"new", ("two.test",))))
     part = found(PASSED, TWO, SPARE, front=front)
     assert part.backends[0] == ONE
-    assert [route.host for route in part.frontends[0].routes] == ["two.test"]
+    [still] = part.frontends
+    assert (still.routes, still.default) == (FRONT.routes, "one")
+    # A renewed certificate need not wait.
+    assert [one.pem for one in still.certificates] == [b"pem", b"pem", b"new"]
+
+
+def test_a_cluster_that_goes_and_takes_the_hop_with_it_is_refused_at_once() -> None:
+    sealed = replace(TWO, opened=False)
+    mixed = replace(FRONT, routes=(FRONT.routes[0], Route("two.test", "two", opened=False)), certificates=FRONT.certificates[:2])
+    running = Plan((mixed,), (ONE, sealed, SPARE), Process(100))
+    part = meanwhile(running, Plan((replace(mixed, routes=FRONT.routes[:1]),), (SLOWER,), Process(200)))
+    assert change(shape(running, "/run/"), shape(part, "/run/")) is not None
+    assert part.backends[1] == replace(sealed, servers=(), verification=None, cluster=None, allow=())
+    assert part.frontends == (mixed,)

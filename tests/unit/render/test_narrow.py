@@ -88,3 +88,25 @@ def test_a_listener_that_is_gone_leads_nobody_anywhere() -> None:
         "del map main-hosts.map two.test",
         "del map main-hosts.map .",
     ]
+
+
+def test_a_cluster_that_went_to_another_listener_has_no_streams_here_any_more() -> None:
+    gone = plan(front(ONE, default="one", elsewhere=("two.test",)), *BEFORE.backends)
+    assert narrowing(BEFORE, gone).left == {("main", "two"), ("main", "two:stream")}
+    assert narrowing(BEFORE, BEFORE).left == frozenset()
+
+
+def test_behind_a_hop_those_streams_are_where_tls_is_opened() -> None:
+    sealed = Route("three.test", "three", opened=False)
+    backends = (*BEFORE.backends, backend("three", opened=False))
+    before = plan(front(ONE, TWO, sealed, default="one"), *backends)
+    assert narrowing(before, plan(front(ONE, sealed, default="one"), *backends)).left == {
+        ("main:opened", "two"),
+        ("main:opened", "two:stream"),
+    }
+    assert narrowing(before, plan(front(ONE, TWO, default="one"), *backends)).left == {("main", "three")}
+
+
+def test_a_listener_that_goes_ends_nothing() -> None:
+    other = dataclasses.replace(front(ONE, TWO), name="other")
+    assert narrowing(BEFORE, plan(other, *BEFORE.backends)).left == frozenset()
