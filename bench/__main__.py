@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import chart, report
 from bench.machine import describe, open_files
 from bench.peers import PEERS
-from bench.run import PARTS, RULES, Result, Run
+from bench.run import LOST, PARTS, RELOADS, RULES, Result, Run
 from bench.targets import verdicts
 from bench.upstream import Bench
 from bench.workloads import WORKLOADS
@@ -21,7 +21,7 @@ from kubegate.runtime.binary import find
 
 DOCS = Path(__file__).parent.parent / "docs"
 DRAWN = ("small-get-h1", "small-get-h2", "list-1mb-h1", "list-1mb-h2", "watches", "idle-h2")
-NAMES = (*(workload.name for workload in WORKLOADS), PARTS.name, RULES.name)
+NAMES = (*(workload.name for workload in WORKLOADS), RELOADS.name, PARTS.name, RULES.name)
 
 
 def main() -> None:
@@ -37,6 +37,8 @@ def main() -> None:
             for workload in WORKLOADS:
                 if workload.name in asked.only:
                     results[workload.name] = run.workload(workload)
+            if RELOADS.name in asked.only:
+                results[RELOADS.name], results[LOST.name] = run.reloads()
             if PARTS.name in asked.only:
                 results[PARTS.name] = run.parts()
             if RULES.name in asked.only:
@@ -44,7 +46,7 @@ def main() -> None:
     for verdict in verdicts(results):
         word = "reached" if verdict.reached else "missed"
         _say(f"{word:8} {verdict.found:6.2f} of {verdict.most:.2f}{verdict.unit} ±{verdict.spread:.2f}  {verdict.what}")
-    if len(results) == len(NAMES) and asked.peers is None:
+    if results.keys() >= set(NAMES) and asked.peers is None:
         _write(results)
 
 

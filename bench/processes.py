@@ -29,9 +29,27 @@ def cpu_ns(pid: int) -> int:
     return total
 
 
+def cpu_with_ended(pid: int) -> float:
+    """CPU time so far, in seconds, of the tree that runs and of those that it has seen end; in steps of a clock tick."""
+    total = 0.0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
+
+
+def resident(pid: int) -> list[int]:
+    """Resident memory of a process, and then of each below it that still runs, in bytes."""
+    found = []
+    for process in tree(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(int(process.memory_info().rss))
+    return found
+
+
 def memory(pid: int) -> int:
     """Resident memory of the tree, in bytes."""
-    return sum(int(process.memory_info().rss) for process in tree(pid))
+    return sum(resident(pid))
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def _section(result: Result) -> str:
     rows = []
     for name, figure in result.figures.items():
         compared = ""
-        if beside is not None and figure is not beside:
+        if beside is not None and figure is not beside and result.workload.unit != "requests":
             compared = f"{figure.median - beside.median:+.0f}" if "direct" in result.figures else _times(figure, beside)
         rows.append((f"**{name}**" if name == GATE else name, *_numbers(figure), compared))
     return f"### {result.workload.title} ({_unit(result)})\n\n" + _table(head, rows)
@@ -83,7 +83,7 @@ def _numbers(figure: Figure) -> Iterator[str]:
 
 
 def _unit(result: Result) -> str:
-    kinds = {"KiB": "KiB of memory", "ms": "ms of CPU"}
+    kinds = {"KiB": "KiB of memory", "ms": "ms of CPU", "requests": "requests"}
     timed = "direct" in result.figures
     return "µs on the clock" if timed else kinds.get(result.workload.unit, "µs of CPU")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bench import upstream, variants
+from bench import reloads, upstream, variants
 from bench.figures import Figure
 from bench.peers import PEERS, Start
 from bench.upstream import Bench
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 PARTS = Workload("parts", "Parts of the configuration, small GET, HTTP/1.1", "µs", (), steady(http2=False), 40)
 RULES = Workload("rules", f"Each rule {variants.TIMES} times more, small GET, HTTP/1.1", "µs", (), steady(http2=False), 20)
+# Both come of the same reloads.
+RELOADS = Workload("reloads", f"Reload under load, one of {reloads.RELOADS}", "ms", (), steady(http2=False), 3)
+LOST = Workload("reloads-lost", f"Requests lost in {reloads.RELOADS} reloads under load", "requests", (), steady(http2=False), 3)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,20 @@ class Run:
         edits = {variants.label(rule): variants.more_often(rule) for rule in taken.rules()}
         starts = [taken.with_edit(name, edit) for name, edit in ({variants.AS_IT_IS: variants.as_it_is} | edits).items()]
         return self._measure(RULES, starts)
+
+    def reloads(self) -> tuple[Result, Result]:
+        """What a reload costs, and what is lost, by gates that are reloaded under load."""
+        self.say(f"{RELOADS.title}, in {RELOADS.unit}, and requests lost of those sent")
+        found: dict[str, list[reloads.Reloads]] = {}
+        for number in range(self.rounds or RELOADS.rounds):
+            for start in _turned(reloads.STARTS, number):
+                with start(self.place.bench, self.place.upstream.port) as gate:
+                    one = reloads.measure(gate)
+                    found.setdefault(gate.name, []).append(one)
+                    self.say(f"  {one.milliseconds:9.1f}  {one.lost} of {one.answered + one.lost} lost  {gate.name}")
+        costs = {name: Figure(tuple(one.milliseconds for one in all_)) for name, all_ in found.items()}
+        lost = {name: Figure(tuple(float(one.lost) for one in all_)) for name, all_ in found.items()}
+        return Result(RELOADS, costs), Result(LOST, lost)
 
     def _measure(self, workload: Workload, starts: Sequence[Start]) -> Result:
         self.say(f"{workload.title}, in {workload.unit}")

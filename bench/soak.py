@@ -6,6 +6,7 @@ At the end nothing may be lost, and nothing left: no request, no stream that nob
 import argparse
 import contextlib
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ _MIB = 1 << 20
 _OLD_WORKERS = 3
 _CLIENTS = 5
 _PATIENCE_SECONDS = 60.0
+_GROWTH_MIB = 5
 _NEXT_CA = authority("next CA")
 
 
@@ -49,10 +51,12 @@ class Finding:
 
 @dataclass
 class Sample:
-    """Resident memory in bytes at a moment: of the control plane, and of HAProxy with all its workers."""
+    """Resident memory in bytes at a moment: of the control plane, HAProxy's master, its largest worker; and how many of these."""
 
     control: int
-    haproxy: int
+    master: int
+    worker: int
+    workers: int
 
 
 @dataclass
@@ -132,8 +136,10 @@ class Soak:
         _eventually(lambda: sum(one.state == "up" for one in self.gate.cluster("one").servers) >= 1, "a server is up")
 
     def _sample(self) -> None:
-        control = self.gate.process.pid
-        self.samples.append(Sample(processes.memory(control), processes.memory(self._haproxy())))
+        control = processes.resident(self.gate.process.pid)[0]
+        master, *workers = processes.resident(self._haproxy())
+        if workers:
+            self.samples.append(Sample(control, master, max(workers), len(workers)))
         self.watches.note_words(self.gate.said.count("the oldest was ended"))
 
     def _haproxy(self) -> int:
@@ -179,11 +185,13 @@ class Soak:
         yield Finding(
             "watches that ended for no reason", len(self.watches.unexplained), 0, str(self.watches.unexplained[:3] or "")
         )
-        middle, last = self.samples[: len(self.samples) // 2], self.samples[len(self.samples) // 2 :]
-        for what, of, most in (("control plane", "control", 5), ("HAProxy and its workers", "haproxy", 15)):
-            most_then, most_now = (max(getattr(one, of) for one in part) / _MIB for part in (middle, last))
-            yield Finding(f"{what}, resident, MiB", most_now)
-            yield Finding("  growth from the first half to the second, MiB", most_now - most_then, most)
+        yield Finding("workers at one time", max(one.workers for one in self.samples), _OLD_WORKERS + 2)
+        middle = len(self.samples) // 2
+        for what, of in (("control plane", "control"), ("HAProxy's master", "master"), ("HAProxy's largest worker", "worker")):
+            sizes = [getattr(one, of) / _MIB for one in self.samples]
+            then, now = statistics.median(sizes[:middle]), statistics.median(sizes[middle:])
+            yield Finding(f"{what}, resident, MiB", now)
+            yield Finding("  growth from the first half to the second, MiB", now - then, _GROWTH_MIB)
 
     def _around(self, one: Asked) -> str:
         """What went on when something was lost."""

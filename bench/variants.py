@@ -16,18 +16,15 @@ from bench.machine import on_core
 from bench.peers import Peer, Start
 from bench.processes import running
 from bench.upstream import LOOPBACK, Bench, answers
+from kubegate.render.haproxy import access_log
 from kubegate.system.network import free_port
 
 TIMES = 20
 AS_IT_IS = "as it is"
 WITHOUT_RETRIES = "without retries"
-WITH_LOG = "with a JSON access log"
+WITH_LOG = "with the access log"
 Edit = Callable[[str], str]
 _RULE = re.compile(r"^  (?:http-request|use_backend) .*\n", re.MULTILINE)
-_LOG_FORMAT = (
-    '{"ts":%Ts.%ms,"id":"%ID","src":"%ci","method":"%[var(txn.method),json(utf8ps)]","uri":"%[var(txn.uri),json(utf8ps)]",'
-    '"agent":"%[var(txn.agent),json(utf8ps)]","status":%ST,"bytes":"%B","ms":"%Ta","server":"%s","end":"%ts"}'
-)
 
 
 @dataclass(frozen=True)
@@ -97,15 +94,9 @@ def without_rules(text: str) -> str:
 
 
 def with_access_log(text: str) -> str:
-    """JSON to standard output, which is a file here, for each request."""
-    lines = [
-        "  http-request set-var(txn.method) method",
-        "  http-request set-var(txn.uri) capture.req.uri",
-        "  http-request set-var(txn.agent) req.fhdr(user-agent),bytes(0,256)",
-        "  log stdout len 4096 format raw local0",
-        f"  log-format '{_LOG_FORMAT}'",
-    ]
-    return re.sub(r"^(frontend .*\n)", "\\1" + "\n".join(lines).replace("\\", "\\\\") + "\n", text, count=1, flags=re.MULTILINE)
+    """The access log, to standard output, which is a file here."""
+    lines = "".join(f"  {line}\n" for line in access_log.lines())
+    return re.sub(r"^frontend .*\n  bind .*\n", lambda head: head[0] + lines, text, count=1, flags=re.MULTILINE)
 
 
 def behind_a_hop(text: str) -> str:

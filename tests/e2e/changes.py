@@ -5,7 +5,9 @@ Each kind goes there and back: it is given a number, and does with an even one w
 
 import functools
 import itertools
+import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -16,6 +18,7 @@ from tests.support.forge import Forged
 from tests.support.run import Document
 from tests.support.tls import authority
 
+_ROUNDS_SECONDS = 90.0
 Change = Callable[[DeclaredGate, int], None]
 
 
@@ -157,5 +160,45 @@ class Changing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stopping.set()
         self._thread.join(30)
+        if self._failure is not None:
+            raise self._failure
+
+
+class Disturbed:
+    """Inside the block the gate is changed, reloaded and taken over by another control plane, again and again."""
+
+    def __init__(self, gate: DeclaredGate, changes: Changes) -> None:
+        self._gate = gate
+        self._changes = changes
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self._failure: Exception | None = None
+        self.rounds = 0
+
+    def until(self, rounds: int) -> None:
+        """Wait until all of that has happened so many times."""
+        deadline = time.monotonic() + _ROUNDS_SECONDS
+        while self._failure is None and self.rounds < rounds:
+            assert time.monotonic() < deadline, f"only {self.rounds} rounds of changes"
+            time.sleep(0.1)
+
+    def _work(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                for kind in ("timeout", "certificate", "balance", "limit"):
+                    self._changes.make(kind)
+                assert self._gate.running.stop(signal.SIGUSR2) == 0
+                self._gate.running = self._gate.running.again()
+                self.rounds += 1
+        except Exception as error:  # noqa: BLE001 - told where the block ends
+            self._failure = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(90)
         if self._failure is not None:
             raise self._failure

@@ -3,9 +3,6 @@
 import contextlib
 import shutil
 import signal
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +12,7 @@ import psutil
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.e2e.impostor import impostor
 from tests.support.expose import Exposed, Home, expose, home, kubegate
 
 
@@ -80,34 +78,6 @@ def test_a_kubelet_is_not_taken_for_the_api_server_at_start(cluster: Cluster, pe
     assert refused.returncode == 2
     assert "no DNS name that only an API server can have" in refused.stderr
     assert cluster.node_name in refused.stderr
-
-
-@contextlib.contextmanager
-def impostor(listener: socket.socket, certificate: Path) -> Iterator[list[bytes]]:
-    """A TLS server that shows a certificate (PEM with its key) and keeps whatever it is sent."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    received: list[bytes] = []
-    with listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    raw, _ = listener.accept()
-                except OSError:
-                    return
-                with contextlib.suppress(OSError), context.wrap_socket(raw, server_side=True) as secured:
-                    secured.settimeout(2)
-                    received.append(secured.recv(65536))
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield received
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-            thread.join(10)
 
 
 @pytest.mark.parametrize("mode", ["terminate", "passthrough"])

@@ -6,8 +6,6 @@ import http.client
 import os
 import re
 import secrets
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.e2e.changes import Changes
+from tests.e2e.changes import Changes, Disturbed
 from tests.e2e.conftest import Client
 from tests.e2e.declared import DeclaredGate, declared_gate
 from tests.e2e.traffic import connected
@@ -47,39 +45,6 @@ def client(request: pytest.FixtureRequest, gate: DeclaredGate, tmp_path: Path) -
     name: str = request.param
     cluster = gate.clusters[name]
     return Client(cluster, name, gate.kubeconfig(tmp_path / "config", name, cluster.accounts["developer"]))
-
-
-class Disturbed:
-    """Inside the block the gate is changed, reloaded and taken over by another control plane, again and again."""
-
-    def __init__(self, gate: DeclaredGate, changes: Changes) -> None:
-        self._gate = gate
-        self._changes = changes
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work)
-        self._failure: Exception | None = None
-        self.rounds = 0
-
-    def _work(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                for kind in ("timeout", "certificate", "balance", "limit"):
-                    self._changes.make(kind)
-                assert self._gate.running.stop(signal.SIGUSR2) == 0
-                self._gate.running = self._gate.running.again()
-                self.rounds += 1
-        except Exception as error:  # noqa: BLE001 - told where the block ends
-            self._failure = error
-
-    def __enter__(self) -> "Disturbed":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join(90)
-        if self._failure is not None:
-            raise self._failure
 
 
 def sent(folder: Path) -> Path:

@@ -93,7 +93,7 @@ def padding(size: int) -> list[tuple[str, str]]:
     return [(f"X-Padding-{number}", "p" * 1000) for number in range(size // 1016)]
 
 
-@pytest.mark.parametrize("size", [33_600, 45_000, 60_000])
+@pytest.mark.parametrize("size", [33_600, 36_000, 38_500])
 def test_too_large_headers_get_431(gate: Gate, upstream: Upstream, version: str, size: int) -> None:
     message = assert_status(gate.ask(version, "GET", "/431", *padding(size)), 431, "RequestHeaderFieldsTooLarge")
     assert "32 KB" in message
@@ -101,7 +101,7 @@ def test_too_large_headers_get_431(gate: Gate, upstream: Upstream, version: str,
 
 
 def test_one_too_large_header_gets_431(gate: Gate, version: str) -> None:
-    answer = gate.ask(version, "GET", "/431", ("Authorization", "Bearer " + "t" * 40_000))
+    answer = gate.ask(version, "GET", "/431", ("Authorization", "Bearer " + "t" * 37_000))
     assert_status(answer, 431, "RequestHeaderFieldsTooLarge")
 
 
@@ -120,9 +120,10 @@ def test_four_hundred_headers_pass(gate: Gate, version: str) -> None:
 
 def test_headers_larger_than_the_buffer_are_cut_off(gate: Gate, upstream: Upstream) -> None:
     """HAProxy's own parser answers here, and it has no body of ours."""
-    assert gate.ask("h1", "GET", "/beyond", *padding(80_000)).status == 400
-    with pytest.raises((Refused, OSError)):
-        gate.ask("h2", "GET", "/beyond", *padding(80_000))
+    for size in (42_000, 80_000):
+        assert gate.ask("h1", "GET", "/beyond", *padding(size)).status == 400
+        with pytest.raises((Refused, OSError)):
+            gate.ask("h2", "GET", "/beyond", *padding(size))
     assert not upstream.seen("/beyond")
 
 
@@ -138,8 +139,8 @@ def test_a_long_command_in_the_url_passes(gate: Gate, upstream: Upstream, versio
 
 
 def test_a_long_url_and_large_headers_pass_together(gate: Gate, upstream: Upstream, version: str) -> None:
-    target = f"/together-{version}?" + "q" * 29_000
-    assert gate.ask(version, "GET", target, *padding(30_000)).status == 200
+    target = f"/together-{version}?" + "q" * 20_000
+    assert gate.ask(version, "GET", target, *padding(18_000)).status == 200
     assert upstream.seen(f"/together-{version}")[0].target == target
 
 

@@ -1,7 +1,7 @@
 """HAProxy's workers: the one that takes new connections, and those of earlier configurations that live on with their streams."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from kubegate.runtime.control import ask
 _RELOAD_SECONDS = 60.0
 # Lists are long; but an answer of a worker that ends in the middle of it may never come, and somebody waits.
 _LIST_SECONDS = 10.0
-_LINES_AT_ONCE = 400
+# A command, its payload and all that is joined to it have to fit into one buffer (global_.BUFFER_BYTES), with room to spare.
+_BYTES_AT_ONCE = 24_000
 _VERSION = re.compile(r"New version created: (\d+)")
 _SESSION = re.compile(
     r"^(0x[0-9a-f]+): proto=(?!unix_stream src=unix:1 fe=GLOBAL)\S+ src=\S* fe=(\S+) be=(\S+) srv=(\S+)", re.MULTILINE
@@ -113,8 +114,7 @@ class Workers:
         if not match:
             raise Failed(f"HAProxy did not prepare {step.file}: {answer.strip()[:300]}")
         version = match[1]
-        for begin in range(0, len(step.lines), _LINES_AT_ONCE):
-            part = step.lines[begin : begin + _LINES_AT_ONCE]
+        for part in _parts(step.lines, len(f"; @!{worker.pid if worker else 0} add acl @{version} {step.file} ")):
             if step.kind == "map":
                 added = Command(f"add map @{version} {step.file}", "".join(f"{line}\n" for line in part).encode())
                 await self.run([added], worker)
@@ -142,7 +142,21 @@ class Workers:
 
     async def end(self, worker: Worker, handles: Sequence[str]) -> int:
         """End sessions of a worker at once. Returns how many."""
-        for begin in range(0, len(handles), _LINES_AT_ONCE):
-            part = handles[begin : begin + _LINES_AT_ONCE]
+        for part in _parts(handles, len(f"; @!{worker.pid} shutdown session ")):
             await self._tell_all([f"shutdown session {handle}" for handle in part], worker)
         return len(handles)
+
+
+def _parts(lines: Sequence[str], more: int) -> Iterator[Sequence[str]]:
+    """Lines in order, as many at once as fit where each of them takes so many bytes `more`."""
+    part: list[str] = []
+    size = 0
+    for line in lines:
+        takes = len(line.encode()) + more
+        if part and size + takes > _BYTES_AT_ONCE:
+            yield part
+            part, size = [], 0
+        part.append(line)
+        size += takes
+    if part:
+        yield part

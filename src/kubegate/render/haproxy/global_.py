@@ -2,8 +2,11 @@
 
 from kubegate.model.plan import Process
 
-# One buffer must hold a request line with a long exec command and 32 KB of headers.
-BUFFER_BYTES = 65536
+# One buffer must hold a request line with an exec command of 20,000 characters, and 32 KB of headers, though not both at their
+# largest: what may be repeated costs a copy of a whole buffer.
+BUFFER_BYTES = 40960
+# Buffers for some hundred requests at one time, which would otherwise be given back and asked for again, request by request.
+_HOT_BYTES = 8 << 20
 STREAM_TIMEOUT = "7d"
 
 _CIPHERS = ":".join(
@@ -21,6 +24,7 @@ def lines(process: Process, admin_socket: str, *, hops: bool = False) -> list[st
         f"hard-stop-after {STREAM_TIMEOUT}",
         f"stats socket unix@{admin_socket} mode 600 level admin",
         f"tune.bufsize {BUFFER_BYTES}",
+        f"tune.memory.hot-size {_HOT_BYTES}",
         "tune.http.maxhdr 512",
         "tune.h2.fe.max-concurrent-streams 250",
         # Together these end a connection that floods resets or malformed frames (CVE-2023-44487 and its kind).

@@ -12,7 +12,7 @@ from kubegate.render.haproxy.backend import server_address
 from kubegate.render.haproxy.shape import Shape
 
 # A payload, with its command, has to fit into one buffer.
-_PAYLOAD_BYTES = 48_000
+_PAYLOAD_BYTES = 32_000
 # `del map` and `set map` search the whole map, so beyond this many a map is written anew.
 _MOST_SINGLE = 100
 _BLOCK = re.compile(rb"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----")
