@@ -207,12 +207,14 @@ def asked(gate: Scale) -> Iterator[Figure]:
 def at_rest(gate: Scale) -> Iterator[Figure]:
     """What it costs while nothing happens."""
     gate.settle()
+    seconds = gate.running.cluster(gate.some).check_seconds
+    # HAProxy checks a server sooner until it has been found alive for the first time, and all of them one soon after another.
+    time.sleep(seconds)
     control, haproxy = gate.running.process.pid, gate.haproxy()
     before, began = [_own_cpu(control), processes.cpu_ns(haproxy)], time.monotonic()
-    time.sleep(_IDLE_SECONDS)
+    time.sleep(max(_IDLE_SECONDS, seconds))
     after, span = [_own_cpu(control), processes.cpu_ns(haproxy)], time.monotonic() - began
     used = [(then - now) / span / 1e7 for now, then in zip(before, after, strict=True)]
-    seconds = gate.running.cluster(gate.some).check_seconds
     yield Figure("control plane at rest", used[0], "% of a core", most=1)
     yield Figure(f"HAProxy at rest, health checks every {seconds:g} s", used[1], "% of a core", most=5)
     yield Figure("control plane, resident", psutil.Process(control).memory_info().rss / _MIB, "MiB", most=200)

@@ -1,13 +1,14 @@
 """An upstream CA that is taken away: nobody whom it alone vouches for gets another request, however he was reached before."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from tests.support.expose import Home, home
 from tests.support.forge import Forged, forge
 from tests.support.rawhttp import request
-from tests.support.run import Running, cluster, gate_file, run
+from tests.support.run import Document, Running, cluster, gate_file, run
 from tests.support.tls import API_NAME, authority, cluster_authority
 from tests.support.upstream import Upstream, eventually
 
@@ -104,6 +105,31 @@ def test_with_nobody_else_there_is_an_error_and_no_answer(gate: Running, other: 
             for answer in (*answers, gate.ask("/after")):
                 assert (answer.status, answer.json["kind"]) == (503, "Status")
         assert not other.seen("/after")
+
+
+def test_a_ca_exchanged_twice_while_the_api_server_is_down(place: Home) -> None:
+    """Who waits to take another one's place is not forgotten by the next change, nor is one left that takes nothing."""
+    api = Upstream()
+    document = gate_file(place.path, cluster(place.path, "one", api, limits={"connections": 100}))
+    with run(document, place) as gate:
+        gate.until_up("one")
+        api.close()
+        eventually(lambda: [one.state for one in gate.cluster("one").servers] == ["down"], "it is down")
+        for number, authorities in enumerate(
+            [(cluster_authority(), OTHER), (cluster_authority(),), (OTHER, cluster_authority())]
+        ):
+            trusted(gate, *authorities)
+            gate.edit(partial(_limit, 200 + number))
+        with Upstream(port=api.port) as again:
+            eventually(lambda: gate.ask("/again").status == 200, "it serves again")
+            eventually(lambda: gate.status().leaving_servers == 0, "the old ones have gone")
+            assert {gate.ask("/last").status for _ in range(20)} == {200}
+            assert len(again.seen("/last")) == 20
+        assert len(gate.cluster("one").servers) == 1
+
+
+def _limit(connections: int, document: Document) -> None:
+    document["clusters"][0]["limits"].update(connections=connections)
 
 
 def resumed(upstream: Upstream, target: str) -> bool:
