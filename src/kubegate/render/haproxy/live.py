@@ -142,10 +142,11 @@ def _parts(pem: bytes) -> Iterator[bytes]:
 
 
 def _certificates(before: Shape, after: Shape) -> Iterator[Step]:
-    for file, pem in after.certificates.items():
-        if before.certificates.get(file) == pem:
+    known = {**before.certificates, **before.pairs}
+    for file, pem in {**after.certificates, **after.pairs}.items():
+        if known.get(file) == pem:
             continue
-        if file not in before.certificates:
+        if file not in known:
             yield Command(f"new ssl cert {file}", answers="New")
         yield Command(f"set ssl cert {file}", pem, answers="ransaction")
         yield Command(f"commit ssl cert {file}", answers="Success")
@@ -161,9 +162,11 @@ def _servers(
                 yield taken(section, name)
                 continue
             server = after.servers[section][name]
-            yield Command(f"add server {section}/{name} {server.fixed} {server.checks}", answers="New server registered")
-            yield Command(f"enable health {section}/{name}")
-            if server_address(name) in replaced:
+            added = f"add server {section}/{name} {server.fixed} {server.checks}".rstrip()
+            yield Command(added, answers="New server registered")
+            if server.checks:
+                yield Command(f"enable health {section}/{name}")
+            if server.checks and server_address(name) in replaced:
                 yield drained(section, name)
             else:
                 yield Command(f"enable server {section}/{name}")

@@ -1,0 +1,55 @@
+"""The `global` and `defaults` sections of the local proxy."""
+
+from kubegate.model.plan import Process
+from kubegate.render.haproxy import errors, global_
+from kubegate.render.haproxy.draft import Draft
+from kubegate.render.haproxy.global_ import STREAM_TIMEOUT
+
+_WORDS = {
+    400: "this request is not valid HTTP",
+    403: "this request is refused",
+    404: "there is nothing by this name here",
+    408: "the rest of the request did not come",
+    413: "the request body is too large",
+    421: "this host name is not served here",
+    429: "too many requests; wait a moment and try again",
+    500: "the proxy failed on this request",
+    502: "the API server closed the connection instead of answering, or its answer is not valid; whether it acted is not known",
+    503: "the API server of this context cannot be reached, or it did not prove what it is; the proxy keeps trying",
+    504: "the API server took the request but did not answer in time; whether it acted is not known",
+}
+
+
+def global_lines(process: Process, admin_socket: str, draft: Draft) -> list[str]:
+    """The `global` section, with the Lua files of the draft."""
+    return [
+        *global_.lines(process, admin_socket),
+        # A question to Python is asked once, for whoever waits has waited then.
+        "httpclient.retries 0",
+        "httpclient.timeout.connect 1000",
+        *(f"lua-load {name}" for name in draft.extras if name.endswith(".lua")),
+    ]
+
+
+def lines() -> list[str]:
+    """Defaults of every section: a client that is silent is never cut off, for it may be a person's script."""
+    return [
+        "mode http",
+        "timeout connect 10s",
+        # A request whose head does not come is no request; an open connection without one may wait.
+        "timeout http-request 60s",
+        f"timeout http-keep-alive {STREAM_TIMEOUT}",
+        "timeout queue 10s",
+        f"timeout client {STREAM_TIMEOUT}",
+        f"timeout tunnel {STREAM_TIMEOUT}",
+        "timeout server 5m",
+        "option clitcpka",
+        "clitcpka-idle 30s",
+        "clitcpka-intvl 10s",
+        "clitcpka-cnt 3",
+        "option srvtcpka",
+        "srvtcpka-idle 30s",
+        "srvtcpka-intvl 10s",
+        "srvtcpka-cnt 3",
+        *errors.http_error_lines(_WORDS),
+    ]
