@@ -39,16 +39,20 @@ _understand_as_kubectl()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A named cluster, context or user: its fields (not shown, they hold secrets), its file and its place in it."""
+    """A named cluster, context or user: its fields (not shown, they hold secrets), its file and its place in it.
+
+    `flags` has the keys whose values come from a flag, and which.
+    """
 
     name: str
     body: Mapping[object, object] = field(repr=False)
     file: Path
     where: str
+    flags: Mapping[str, str] = field(default_factory=dict)
 
     def fields(self, problems: list[Problem]) -> Fields:
         """Its fields; what has the wrong type is added to `problems` as it is read."""
-        return Fields(self.body, self.file, self.where, problems)
+        return Fields(self.body, self.file, self.where, problems, self.flags)
 
 
 Entries = dict[str, Entry]
