@@ -1,0 +1,141 @@
+"""`kubegate proxy`: contexts behind listeners, from settings to a proxy that runs until it is told to stop."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from kubegate.errors import KubegateError
+from kubegate.model.proxy_plan import Admission, ProxyPlan
+from kubegate.runtime import gather
+from kubegate.runtime.binary import find
+from kubegate.runtime.generation import Store
+from kubegate.runtime.local_context import LocalContext
+from kubegate.runtime.local_contexts import chosen
+from kubegate.runtime.local_listening import Opened, open_listeners
+from kubegate.runtime.local_plane import LocalPlane
+from kubegate.runtime.local_settings import Settings
+from kubegate.runtime.process import Say
+from kubegate.runtime.signals import Stop
+from kubegate.system.folders import runtime_folder
+
+DRAIN_SECONDS = 30.0
+_COLLECT_SECONDS = 1.0
+_FOLDER = "proxy-"
+
+
+class LocalProxy:
+    """A proxy that runs. `open` it, `serve` until asked to stop; at the end of `async with` nothing of it is left."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], say: Say) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._say = say
+        self._contexts: list[LocalContext] = []
+        self._opened: list[Opened] = []
+        self._store = Store(runtime_folder(environ) / f"{_FOLDER}{os.getpid()}")
+        self._plane: LocalPlane | None = None
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Where it listens, as `kubectl proxy` prints it."""
+        return tuple(one.listening.shown for one in self._opened)
+
+    @classmethod
+    async def open(cls, settings: Settings, environ: Mapping[str, str], say: Say) -> Self:
+        """Read the contexts, listen, and start HAProxy. Raises InvalidInput with every problem, or KubegateError."""
+        proxy = cls(settings, environ, say)
+        try:
+            await proxy._open()
+        except BaseException:
+            await proxy._end()
+            raise
+        return proxy
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._end()
+
+    async def _open(self) -> None:
+        settings = self._settings
+        self._contexts = chosen(settings, self._environ, self._say)
+        self._opened = open_listeners(settings, self._contexts)
+        binary, *_ = await asyncio.gather(
+            asyncio.to_thread(find, settings.haproxy),
+            *(one.look() for one in self._contexts),
+            *(one.log_in() for one in self._contexts),
+        )
+        self._store.acquire()
+        self._store.clear()
+        self._plane = LocalPlane(binary, self._store, [one.listening for one in self._opened], self._say)
+        await self._plane.start(self._plan())
+
+    def _plan(self) -> ProxyPlan:
+        settings = self._settings
+        return ProxyPlan(
+            listeners=tuple(one.planned() for one in self._opened),
+            targets=tuple(one.target() for one in self._contexts),
+            filters=settings.filters,
+            ask_socket=f"{self._store.sockets}ask.sock",
+            prefix=settings.prefix,
+            admission=Admission(
+                origins=settings.allow_origins,
+                authorization=settings.pass_authorization,
+                impersonation=settings.pass_impersonation,
+            ),
+            max_connections=gather.most_connections(),
+        )
+
+    async def serve(self, stop: Stop) -> bool:
+        """Serve until asked to stop, then let open streams end; asked again, end them. True if all ended by themselves."""
+        plane = self._plane
+        assert plane is not None, "it is open"
+        work: list[Callable[[], Awaitable[None]]] = [plane.keep_running, self._collect]
+        work += [lambda one=one: one.follow(self._bring) for one in self._contexts]  # type: ignore[misc]
+        tasks = {asyncio.ensure_future(one()) for one in work}
+        asked = asyncio.create_task(stop.asked.wait(), name="wait for a signal")
+        try:
+            done, _ = await asyncio.wait({*tasks, asked}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {asked}:
+                task.result()
+            return await self._drain(plane, stop)
+        finally:
+            for waiting in (*tasks, asked):
+                waiting.cancel()
+            await asyncio.wait({*tasks, asked})
+
+    async def _bring(self) -> None:
+        """Bring HAProxy to what the contexts say now."""
+        assert self._plane is not None, "it is open"
+        try:
+            if await self._plane.apply(self._plan()):
+                self._say("HAProxy was reloaded; streams go on")
+        except (KubegateError, OSError, TimeoutError) as error:
+            self._say(f"a change cannot be made, and what ran before goes on: {error}")
+
+    async def _collect(self) -> None:
+        assert self._plane is not None, "it is open"
+        while True:
+            await asyncio.sleep(_COLLECT_SECONDS)
+            with contextlib.suppress(OSError, TimeoutError):
+                await self._plane.collect()
+
+    async def _drain(self, plane: LocalPlane, stop: Stop) -> bool:
+        streams = await plane.haproxy.open_streams()
+        if streams:
+            self._say(f"stopping: {streams} open, waiting at most {DRAIN_SECONDS:.0f} s for them; Ctrl-C again ends at once")
+        return await stop.unless_again(plane.stop(DRAIN_SECONDS))
+
+    async def _end(self) -> None:
+        if self._plane is not None:
+            await self._plane.stop(0)
+            self._plane.close()
+            self._plane = None
+        for one in self._opened:
+            one.listening.close()
+        self._opened = []
+        self._store.release()
