@@ -6,34 +6,17 @@ is a reason that requests are told.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from kubegate.cluster.context import Context
-from kubegate.cluster.errors import ClusterError
 from kubegate.cluster.login import Login, log_in
-from kubegate.cluster.resolve import resolve
-from kubegate.model.address import Endpoint, is_address
-from kubegate.model.facts import ServerFact, UpstreamFacts
-from kubegate.model.plan import Verification
-from kubegate.model.planner import verified_name
-from kubegate.model.problem import Problem
+from kubegate.model.address import is_address
 from kubegate.model.proxy_plan import Target
-from kubegate.runtime import gather
+from kubegate.runtime.local_look import Found, look
 from kubegate.runtime.local_settings import Place
 from kubegate.runtime.process import Say
 
 _RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
 _RESOLVE_SECONDS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was found out about an API server: addresses at which it may be dialled, and how it is verified there."""
-
-    servers: tuple[Endpoint, ...] = ()
-    verification: Verification | None = None
-    trouble: str = ""
-    hint: str = ""
 
 
 class LocalContext:
@@ -117,58 +100,3 @@ class LocalContext:
     @property
     def _may_move(self) -> bool:
         return not is_address(self.context.host) and not self.relay
-
-
-async def look(context: Context, relay: str, environ: Mapping[str, str]) -> Found:
-    """Where the API server of a context is, and how HAProxy verifies it."""
-    ca_pem: bytes | None = None
-    tls = context.scheme == "https"
-    if tls and not context.insecure_skip_tls_verify:
-        ca_pem, problems = gather.context_ca(context, environ)
-        if problems:
-            return _unusable(problems[0])
-    servers: tuple[Endpoint, ...]
-    if relay:
-        servers = (Endpoint(context.host, context.port),)
-    else:
-        try:
-            servers = tuple(Endpoint(one, context.port) for one in await resolve(context.host))
-        except ClusterError as error:
-            return Found(trouble=error.message, hint=error.hint)
-    if ca_pem is None:
-        return Found(servers)
-    if not is_address(context.verified_name):
-        return Found(await _answering(servers), Verification(ca_pem, context.verified_name, send_sni=True))
-    return await _proven(context, servers, ca_pem)
-
-
-async def _answering(servers: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-    """Of several addresses those where somebody listens: HAProxy would try the others with every second request."""
-    if len(servers) == 1:
-        return servers
-    facts = await asyncio.gather(*(gather.look_at(at, at.host, None) for at in servers))
-    return tuple(at for at, fact in zip(servers, facts, strict=True) if not fact.trouble) or servers
-
-
-async def _proven(context: Context, servers: tuple[Endpoint, ...], ca_pem: bytes) -> Found:
-    """A server that is declared as an address: which name of its certificate stands for that (design 0001)."""
-    facts = await asyncio.gather(*(gather.look_at(at, context.verified_name, ca_pem) for at in servers))
-    upstream = UpstreamFacts(context.name, "", context.url, True, context.verified_name, ca_pem, tuple(facts))
-    good = tuple(Endpoint(fact.address, fact.port) for fact in facts if not fact.trouble)
-    if not good:
-        return _failed(facts[0])
-    name = verified_name(upstream)
-    if name is None:
-        return Found(
-            trouble=f"the certificate of {context.url} carries no name kubernetes.default.svc, and HAProxy verifies no addresses",
-            hint="set tls-server-name to a DNS name of its certificate (kubectl config set-cluster NAME --tls-server-name=...)",
-        )
-    return Found(good, Verification(ca_pem, name, send_sni=False))
-
-
-def _failed(fact: ServerFact) -> Found:
-    return Found(trouble=fact.trouble, hint=fact.remedy)
-
-
-def _unusable(problem: Problem) -> Found:
-    return Found(trouble=f"{problem.where} {problem.message}", hint=problem.hint)

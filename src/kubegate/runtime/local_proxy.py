@@ -9,8 +9,8 @@ from typing import Self
 
 from kubegate.errors import KubegateError
 from kubegate.model.proxy_plan import Admission, ProxyPlan
-from kubegate.runtime import gather
 from kubegate.runtime.binary import find
+from kubegate.runtime.descriptors import most_connections
 from kubegate.runtime.generation import Store
 from kubegate.runtime.local_context import LocalContext
 from kubegate.runtime.local_contexts import chosen
@@ -87,7 +87,7 @@ class LocalProxy:
                 authorization=settings.pass_authorization,
                 impersonation=settings.pass_impersonation,
             ),
-            max_connections=gather.most_connections(),
+            max_connections=most_connections(),
         )
 
     async def serve(self, stop: Stop) -> bool:
