@@ -3,18 +3,13 @@
 from dataclasses import dataclass, field
 
 from kubegate.model.address import Endpoint
-from kubegate.model.filters import Filters
+from kubegate.model.filters import DEFAULT_ACCEPT_HOSTS, Filters
 from kubegate.model.plan import Verification
 
 _PORTS = {"http": 80, "https": 443}
 # Where the side service of the proxy itself is reached; no API server has such a path.
 OWN_PATH = "/.kubegate/"
 CLUSTERS_PATH = "/clusters/"
-# The patterns of `kubectl proxy`.
-ACCEPT_HOSTS = (r"^localhost$", r"^127\.0\.0\.1$", r"^\[::1\]$")
-ACCEPT_PATHS = (r"^.*",)
-REJECT_PATHS = (r"^/api/.*/pods/.*/exec", r"^/api/.*/pods/.*/attach")
-REJECT_METHODS = (r"^$",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +125,4 @@ class ProxyPlan:
 
 def usual_hosts(filters: Filters) -> bool:
     """Whether the patterns of hosts are those of nobody in particular."""
-    return tuple(one.text for one in filters.accept_hosts) == ACCEPT_HOSTS
+    return ",".join(one.text for one in filters.accept_hosts) == DEFAULT_ACCEPT_HOSTS

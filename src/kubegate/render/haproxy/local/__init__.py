@@ -14,7 +14,7 @@ def shape(plan: ProxyPlan, sockets: str) -> Shape:
     """What is rendered, taken apart; `sockets` is the folder of HAProxy's own sockets, ending in a slash."""
     draft = Draft()
     lua.draw(plan, draft)
-    draft.section("global", defaults.global_lines(Process(plan.max_connections), f"{sockets}{ADMIN_SOCKET}", draft))
+    draft.section("global", defaults.global_lines(Process(plan.max_connections), f"{sockets}{ADMIN_SOCKET}"))
     draft.section("defaults", defaults.lines())
     for listener in plan.listeners:
         frontend.draw(listener, plan, draft)

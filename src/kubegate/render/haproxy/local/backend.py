@@ -55,7 +55,7 @@ def _section(name: str, kind: tuple[str, ...], target: Target, plan: ProxyPlan, 
     lines = [
         "balance leastconn",
         *kind,
-        *filters.rules(plan.filters, plan.ask_socket),
+        *filters.rules(plan.filters),
         *_identity(target, plan),
         f"http-request set-header Host {quote(target.host)}",
         *([f"http-request set-path {_literal(target.path)}%[path]"] if target.path and target.append else ()),
@@ -119,7 +119,7 @@ def _tls(target: Target, draft: Draft) -> str:
 def draw_own(plan: ProxyPlan, draft: Draft) -> None:
     """What the proxy answers itself: static files, behind the filters, and the page of the one-time URL."""
     if plan.static is not None:
-        lines = [*filters.rules(plan.filters, plan.ask_socket), "http-request del-header authorization"]
+        lines = [*filters.rules(plan.filters), "http-request del-header authorization"]
         draft.section("backend static", [*lines, f"server files unix@{plan.static.socket}"])
     if plan.site_socket:
         draft.section("backend own", [f"server site unix@{plan.site_socket}"])

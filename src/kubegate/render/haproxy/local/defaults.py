@@ -2,8 +2,9 @@
 
 from kubegate.model.plan import Process
 from kubegate.render.haproxy import errors, global_
-from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.global_ import STREAM_TIMEOUT
+from kubegate.render.haproxy.local import filters
+from kubegate.render.haproxy.local.lua import UNAUTHORIZED_FILE
 
 _WORDS = {
     400: "this request is not valid HTTP",
@@ -20,14 +21,12 @@ _WORDS = {
 }
 
 
-def global_lines(process: Process, admin_socket: str, draft: Draft) -> list[str]:
-    """The `global` section, with the Lua files of the draft."""
+def global_lines(process: Process, admin_socket: str) -> list[str]:
+    """The `global` section."""
     return [
         *global_.lines(process, admin_socket),
-        # A question to Python is asked once, for whoever waits has waited then.
-        "httpclient.retries 0",
-        "httpclient.timeout.connect 1000",
-        *(f"lua-load {name}" for name in draft.extras if name.endswith(".lua")),
+        *filters.global_lines(),
+        f"lua-load-per-thread {UNAUTHORIZED_FILE}",
     ]
 
 

@@ -32,11 +32,11 @@ def draw(listener: Listener, plan: ProxyPlan, draft: Draft) -> None:
 
 
 def _host(listener: Listener, filters: Filters) -> list[str]:
-    """`txn.host` is what the filters see: without port, in lower case, without a dot at its end, IPv6 in brackets."""
+    """`txn.host` is what the filters see."""
     if not listener.hosts and usual_hosts(filters):
         # Whoever reaches a unix socket is the owner, whatever host it names.
         return ["http-request set-var(txn.host) str(localhost)"]
-    return ["http-request set-var(txn.host) req.hdr(host),host_only,lower,rtrim(.)"]
+    return ["http-request set-var(txn.host) req.fhdr(host)"]
 
 
 def _places(listener: Listener, plan: ProxyPlan, draft: Draft) -> list[str]:

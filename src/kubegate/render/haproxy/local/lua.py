@@ -27,7 +27,8 @@ end, 1)
 
 def draw(plan: ProxyPlan, draft: Draft) -> None:
     """The files of a plan."""
-    draft.extras["filters.lua"] = filters.lua(plan.ask_socket).encode()
+    draft.extras[filters.LUA_FILE] = filters.lua(plan.ask_socket, plan.filters).encode()
+    draft.maps[filters.VERDICTS_FILE] = {}
     draft.extras[UNAUTHORIZED_FILE] = _UNAUTHORIZED.format(
         socket=plan.ask_socket, milliseconds=_HOLD_MILLISECONDS
     ).encode()
