@@ -1,0 +1,1 @@
+"""What Python decides for the local proxy; HAProxy carries the requests."""

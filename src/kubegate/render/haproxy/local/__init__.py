@@ -1,0 +1,1 @@
+"""The local proxy as HAProxy's configuration, and the Lua beside it."""
