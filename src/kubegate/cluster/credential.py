@@ -59,7 +59,8 @@ class Impersonation:
 class Credential:
     """Everything that a kubeconfig's user declares; empty fields are not set. `where` is the user's place in it.
 
-    `token_where` is the token's own place. `provider_settings` is the `config` of the auth provider `auth_provider`.
+    `token_where` is the token's own place. `provider_settings` is the `config` of the auth provider `auth_provider`,
+    and `file` the kubeconfig that it all stands in.
     """
 
     where: str = ""
@@ -73,6 +74,7 @@ class Credential:
     auth_provider: str = ""
     provider_settings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     token_where: str = ""
+    file: Path | None = None
     impersonation: Impersonation | None = None
 
     @property

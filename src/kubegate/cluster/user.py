@@ -25,6 +25,7 @@ def read_user(entry: Entry, problems: list[Problem]) -> Credential:
         auth_provider=(provider.text("name") or "without a name") if provider else "",
         provider_settings=_settings(provider),
         token_where=fields.at("token"),
+        file=entry.file,
         impersonation=_impersonation(fields),
     )
     _check_together(credential, fields)
