@@ -89,7 +89,7 @@ def _print(line: str) -> None:
         sys.stdout.flush()
     except (OSError, ValueError):
         # Nobody reads it; the proxy serves all the same.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 def _write_error(line: str) -> None:
@@ -97,7 +97,7 @@ def _write_error(line: str) -> None:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        sys.stderr = None  # type: ignore[assignment]
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 def _end(error: KubegateError) -> NoReturn:

@@ -58,14 +58,14 @@ SAME = (
     Flag("keepalive", "TCP keepalive of connections to the API server; negative: none.", "0s", value="DURATION", check=_duration),
     Flag("port", "The port to listen on; 0: a free one, which is printed.", "8001", short="p", value="PORT", check=_port),
     Flag("reject-methods", "Patterns of methods that are refused.", DEFAULT_REJECT_METHODS, value="PATTERNS"),
-    Flag("reject-paths", "Patterns of paths that are refused, even if they are accepted.", DEFAULT_REJECT_PATHS, value="PATTERNS"),
+    Flag("reject-paths", "Patterns of paths that are refused, accepted or not.", DEFAULT_REJECT_PATHS, value="PATTERNS"),
     Flag("unix-socket", "Listen on this unix socket, which only you may use.", short="u", value="FILE"),
     Flag("www", "Also serve the files of this folder.", short="w", value="FOLDER"),
     Flag("www-prefix", "The prefix below which files are served.", "/static/", short="P", value="PREFIX"),
 )
 
 OWN = (
-    Flag("accept-host", "One more pattern of hosts, commas and all; takes the place of the default.", kind="list", value="PATTERN"),
+    Flag("accept-host", "One more pattern of hosts, commas and all, in place of the default.", kind="list", value="PATTERN"),
     Flag("accept-path", "One more pattern of paths.", kind="list", value="PATTERN"),
     Flag("reject-path", "One more pattern of paths that are refused.", kind="list", value="PATTERN"),
     Flag("reject-method", "One more pattern of methods that are refused.", kind="list", value="PATTERN"),

@@ -182,7 +182,7 @@ def _origins(parsed: Parsed, problems: list[Problem]) -> tuple[str, ...]:
 
 
 def _filters(parsed: Parsed, problems: list[Problem], warn: Callable[[str], None]) -> Filters:
-    lists = []
+    lists: list[tuple[Pattern, ...]] = []
     for plural, single, default in _LISTS:
         texts = _pieces(parsed, plural, single, default, warn)
         if (plural in parsed.given or single in parsed.given) and texts:
@@ -198,7 +198,8 @@ def _filters(parsed: Parsed, problems: list[Problem], warn: Callable[[str], None
     disabled = parsed.flag("disable-filter")
     if disabled and not parsed.text("unix-socket"):
         warn("warning: --disable-filter: any host name and any path is served; pages of other origins are refused all the same")
-    return Filters(*lists, read_only=parsed.flag("read-only"), deny=denied, disabled=disabled)
+    hosts, paths, rejected_paths, rejected_methods = lists
+    return Filters(hosts, paths, rejected_paths, rejected_methods, parsed.flag("read-only"), denied, disabled)
 
 
 def _pieces(parsed: Parsed, plural: str, single: str, default: str, warn: Callable[[str], None]) -> list[str]:

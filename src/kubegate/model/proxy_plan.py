@@ -37,7 +37,7 @@ class Listener:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """What browsers call the origin of pages from here (RFC 6454): scheme, host and port; the scheme's own port is left out."""
+        """What browsers call the origin of pages from here (RFC 6454): scheme, host, and port unless it is the scheme's own."""
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return tuple(f"{self.scheme}://{host}{port}" for host in self.hosts)
 

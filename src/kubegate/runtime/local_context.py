@@ -1,7 +1,7 @@
 """One context of the local proxy: where its API server is, how that proves itself, and as whom requests go there.
 
-Nothing here ends the proxy: an API server that cannot be reached now is looked for until it answers, and a credential that is gone
-is a reason that requests are told.
+Nothing here ends the proxy: an API server that cannot be reached now is looked for until it answers, and a credential that is
+gone is a reason that requests are told.
 """
 
 import asyncio
@@ -60,6 +60,10 @@ class LocalContext:
     async def log_in(self) -> None:
         """Make the credential ready."""
         self.login = await log_in(self.context, self._environ)
+
+    async def refresh(self) -> None:
+        """Try to renew the credential, which the API server did not accept."""
+        self._say(f"context {self.context.name}: the API server did not accept the credential (401)")
 
     async def follow(self, changed: Callable[[], Awaitable[None]]) -> None:
         """Keep to what the API server and the kubeconfig say, until cancelled; `changed` is awaited after each change."""

@@ -58,9 +58,7 @@ def open_listeners(settings: Settings, contexts: Sequence[LocalContext]) -> list
         except InvalidInput as error:
             problems += error.problems
         else:
-            opened.append(
-                Opened(f"proxy{number or ''}", listening, key, several, pem=b"", token=settings.token_required)
-            )
+            opened.append(Opened(f"proxy{number or ''}", listening, key, several, pem=b"", token=settings.token_required))
     if problems:
         for one in opened:
             one.listening.close()

@@ -67,7 +67,7 @@ async def _answering(servers: tuple[Endpoint, ...], relay: str) -> tuple[Endpoin
     if len(servers) == 1 or relay:
         return servers
     answered = await asyncio.gather(*(_answers(at) for at in servers))
-    return tuple(at for at, answers in zip(servers, answers, strict=True) if answers) or servers
+    return tuple(at for at, yes in zip(servers, answered, strict=True) if yes) or servers
 
 
 async def _answers(at: Endpoint) -> bool:
@@ -89,8 +89,8 @@ async def _proven(context: Context, servers: tuple[Endpoint, ...], ca_pem: bytes
     names = sorted(name for name in found if name == _API_NAME or name.startswith(f"{_API_NAME}."))
     if not names:
         return Found(
-            trouble=f"the certificate of {context.url} has no name {_API_NAME}, by which HAProxy would verify it: it knows no addresses",
-            hint="set tls-server-name to a DNS name of the certificate: kubectl config set-cluster CLUSTER --tls-server-name=NAME",
+            trouble=f"the certificate of {context.url} has no name {_API_NAME}, and HAProxy verifies names only, no addresses",
+            hint="set tls-server-name to a DNS name of it: kubectl config set-cluster CLUSTER --tls-server-name=NAME",
         )
     return Found(servers, Verification(ca_pem, names[0], send_sni=False))
 

@@ -3,16 +3,17 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from kubegate.errors import KubegateError
 from kubegate.model.proxy_plan import ProxyPlan
 from kubegate.render.bundle import Bundle
-from kubegate.render.haproxy.live import Change, Command, change, drained
+from kubegate.render.haproxy.live import Change, Command, Rewrite, Step, change, drained
 from kubegate.render.haproxy.local import shape
 from kubegate.render.haproxy.local.backend import CREDENTIALS_FILE
+from kubegate.render.haproxy.local.filters import VERDICTS_FILE
 from kubegate.render.haproxy.shape import Shape
 from kubegate.runtime.binary import Binary
 from kubegate.runtime.generation import Generation, Store
@@ -29,7 +30,10 @@ _STREAMS = re.compile(r" fe=(?!GLOBAL|MASTER)\S")
 
 
 class LocalPlane:
-    """Owns HAProxy, the folder of its files, and the memory that holds its secrets."""
+    """Owns HAProxy, the folder of its files, and the memory that holds its secrets.
+
+    `begun_anew` is called when a worker came that has forgotten what it was told to `remember`.
+    """
 
     def __init__(self, binary: Binary, store: Store, listening: Sequence[Listening], say: Say, log: int | None = None) -> None:
         self._store = store
@@ -39,6 +43,7 @@ class LocalPlane:
         self._drawn: Shape | None = None
         self._changing = asyncio.Lock()
         self._unneeded: set[str] = set()
+        self.begun_anew: Callable[[], None] = lambda: None
         heirloom = Heirloom(tuple(one.descriptor for one in listening), _STREAMS)
         self.haproxy = HAProxy(binary, store, say, lambda: log, heirloom=heirloom)
         self.workers = Workers(store.master_socket, lambda: store.admin_socket)
@@ -46,22 +51,28 @@ class LocalPlane:
 
     async def start(self, plan: ProxyPlan) -> None:
         """Start HAProxy with a plan. Raises FileTrouble or StartFailed."""
-        drawn = shape(plan, self._store.sockets)
-        self._store.switch(self._write(drawn))
-        await self.haproxy.start()
-        self._drawn = drawn
+        async with self._changing:
+            drawn = shape(plan, self._store.sockets)
+            self._store.switch(self._write(drawn))
+            await self.haproxy.start()
+            self._drawn = drawn
 
     async def keep_running(self) -> None:
         """Bring HAProxy back whenever it ends."""
 
         async def is_back() -> None:
-            self._retirement.forget()
-            self._unneeded.clear()
+            self._begun_anew()
 
         await self.haproxy.keep_running(is_back=is_back)
 
+    def _begun_anew(self) -> None:
+        """A worker came that knows only what stands in files."""
+        self._retirement.forget()
+        self._unneeded.clear()
+        self.begun_anew()
+
     async def apply(self, plan: ProxyPlan) -> bool:
-        """Bring HAProxy to a plan. True if that took a reload. Raises FileTrouble or ReloadRefused; what ran before goes on then."""
+        """Bring HAProxy to a plan. True if that took a reload. Raises FileTrouble or ReloadRefused; then what ran goes on."""
         async with self._changing:
             drawn = self._drawn
             assert drawn is not None, "start() comes first"
@@ -109,8 +120,22 @@ class LocalPlane:
             if before is not None:
                 self._store.switch(Generation(before, ""))
             raise ReloadRefused(error.message if isinstance(error, KubegateError) else "HAProxy does not answer") from None
-        self._retirement.forget()
-        self._unneeded.clear()
+        self._begun_anew()
+
+    async def remember(self, key: str, value: str) -> None:
+        """Put a verdict into the map of the current worker. Raises OSError or TimeoutError."""
+        # As a payload, for a semicolon in a command would begin another one.
+        await self._told(Command(f"add map {VERDICTS_FILE}", f"{key} {value}\n".encode()))
+
+    async def forget(self) -> None:
+        """Empty that map. Raises OSError or TimeoutError."""
+        await self._told(Rewrite("map", VERDICTS_FILE, ()))
+
+    async def _told(self, step: Step) -> None:
+        try:
+            await self.workers.run([step])
+        except Failed as error:
+            raise OSError(error.message) from None
 
     def _write(self, drawn: Shape) -> Generation:
         """A generation's folder; what is secret in it is a link into this process's memory. Raises FileTrouble."""

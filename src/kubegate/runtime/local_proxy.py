@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -37,6 +38,7 @@ class LocalProxy:
         self._opened: list[Opened] = []
         self._store = Store(runtime_folder(environ) / f"{_FOLDER}{os.getpid()}")
         self._plane: LocalPlane | None = None
+        self._services = contextlib.AsyncExitStack()
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -64,15 +66,42 @@ class LocalProxy:
         settings = self._settings
         self._contexts = chosen(settings, self._environ, self._say)
         self._opened = open_listeners(settings, self._contexts)
-        binary, *_ = await asyncio.gather(
-            asyncio.to_thread(find, settings.haproxy),
-            *(one.look() for one in self._contexts),
-            *(one.log_in() for one in self._contexts),
-        )
+        finding = asyncio.create_task(asyncio.to_thread(find, settings.haproxy), name="find HAProxy")
+        await asyncio.gather(*(one.look() for one in self._contexts), *(one.log_in() for one in self._contexts))
+        binary = await finding
         self._store.acquire()
         self._store.clear()
-        self._plane = LocalPlane(binary, self._store, [one.listening for one in self._opened], self._say)
-        await self._plane.start(self._plan())
+        plane = self._plane = LocalPlane(binary, self._store, [one.listening for one in self._opened], self._say)
+        starting = asyncio.create_task(plane.start(self._plan()), name="start HAProxy")
+        try:
+            # While HAProxy starts, what it will ask is loaded.
+            await asyncio.sleep(0)
+            await self._services.enter_async_context(self._answering(plane))
+        finally:
+            await starting
+
+    @contextlib.asynccontextmanager
+    async def _answering(self, plane: LocalPlane) -> AsyncIterator[None]:
+        """Answer what HAProxy asks. Raises InvalidInput if a pattern is none."""
+        from kubegate.proxy.decider import Decider
+        from kubegate.proxy.judge import Judge
+        from kubegate.proxy.verdict_memo import VerdictMemo
+
+        memo = VerdictMemo(plane.remember, plane.forget, self._say)
+        plane.begun_anew = memo.clear
+        decider = Decider(Judge(self._settings.filters), memo, self._refresh)
+        async with decider.serving(Path(self._ask_socket)):
+            yield
+
+    async def _refresh(self, key: str) -> None:
+        """An API server did not accept the credential of a context."""
+        for one in self._contexts:
+            if one.key == key:
+                await one.refresh()
+
+    @property
+    def _ask_socket(self) -> str:
+        return f"{self._store.sockets}ask.sock"
 
     def _plan(self) -> ProxyPlan:
         settings = self._settings
@@ -80,7 +109,7 @@ class LocalProxy:
             listeners=tuple(one.planned() for one in self._opened),
             targets=tuple(one.target() for one in self._contexts),
             filters=settings.filters,
-            ask_socket=f"{self._store.sockets}ask.sock",
+            ask_socket=self._ask_socket,
             prefix=settings.prefix,
             admission=Admission(
                 origins=settings.allow_origins,
@@ -133,6 +162,7 @@ class LocalProxy:
     async def _end(self) -> None:
         if self._plane is not None:
             await self._plane.stop(0)
+            await self._services.aclose()
             self._plane.close()
             self._plane = None
         for one in self._opened:

@@ -210,7 +210,7 @@ class HAProxy:
                 env={"PATH": os.defpath},
                 start_new_session=True,
                 pass_fds=self._heirloom.descriptors if self._heirloom else (),
-                preexec_fn=ending_with(os.getpid()) if self._heirloom else None,  # noqa: PLW1509 - it calls the kernel only
+                preexec_fn=ending_with(os.getpid()) if self._heirloom else None,
             )
         except OSError as error:
             raise StartFailed(f"{self._binary.path} cannot be run: {reason(error)}") from None

@@ -19,10 +19,11 @@ class Occupied(OSError):
 
 @dataclass(eq=False)
 class Listening:
-    """A socket that listens, and the file that stands for it if it is a unix socket."""
+    """A socket that listens, and the file that stands for it if it is a unix socket; `made` is which file that was."""
 
     socket: socket.socket
     file: Path | None = None
+    made: tuple[int, int] | None = None
 
     @property
     def descriptor(self) -> int:
@@ -62,12 +63,9 @@ class Listening:
         if self.file is not None:
             with contextlib.suppress(OSError):
                 # Somebody may have put another one there meanwhile.
-                if self._made and self._made == _identity(self.file):
+                if self.made and self.made == _identity(self.file):
                     self.file.unlink()
-            self._made = None
-
-    def __post_init__(self) -> None:
-        self._made = _identity(self.file) if self.file is not None else None
+            self.made = None
 
 
 def tcp(host: str, port: int) -> Listening:
@@ -77,9 +75,7 @@ def tcp(host: str, port: int) -> Listening:
     """
     if not host:
         if socket.has_dualstack_ipv6():
-            return Listening(
-                socket.create_server(("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
-            )
+            return Listening(socket.create_server(("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True))
         host = "0.0.0.0"  # noqa: S104 - asked for
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     return Listening(socket.create_server(address[:2], family=family, backlog=_BACKLOG))
@@ -106,7 +102,7 @@ def unix(path: Path) -> Listening:
         raise OSError(error.errno, reason(error), str(path)) from None
     finally:
         os.umask(before)
-    return Listening(listening, path)
+    return Listening(listening, path, _identity(path))
 
 
 def _make_way(path: Path) -> None:

@@ -61,7 +61,7 @@ def body(code: int, message: str) -> str:
 
 
 def http_error_lines(words: Mapping[int, str] | None = None) -> list[str]:
-    """`http-error` lines for everything that HAProxy may answer by itself once a request is parsed; `words` replace the gate's."""
+    """`http-error` lines for all that HAProxy may answer by itself once a request is parsed; `words` replace the gate's."""
     return [f"http-error status {code} {body(code, message)}" for code, message in {**_OWN_WORDS, **(words or {})}.items()]
 
 

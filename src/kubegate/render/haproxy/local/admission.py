@@ -68,8 +68,8 @@ def _browsers(listener: Listener, admission: Admission) -> list[str]:
             "a page of another origin may not use this proxy; --allow-origin=ORIGIN allows one",
             f"if {{ req.fhdr(origin) -m found }} !{own} or {{ req.fhdr_cnt(origin) gt 1 }}",
         ),
-        "http-request set-var(txn.page) bool(true) if { method GET } !{ req.fhdr(origin) -m found } !{ req.fhdr(upgrade) -m found }"
-        " { req.fhdr(sec-fetch-mode) -m str navigate } { req.fhdr(sec-fetch-dest) -m str document }",
+        "http-request set-var(txn.page) bool(true) if { method GET } !{ req.fhdr(origin) -m found }"
+        " !{ req.fhdr(upgrade) -m found } { req.fhdr(sec-fetch-mode) -m str navigate } { req.fhdr(sec-fetch-dest) -m str document }",
         deny(
             403,
             "a page of another site may not use this proxy, but for a link to it; --allow-origin=ORIGIN allows an origin",
@@ -82,13 +82,14 @@ def _browsers(listener: Listener, admission: Admission) -> list[str]:
 def _own_rights(admission: Admission) -> list[str]:
     found = []
     if not admission.authorization:
-        message = "the proxy adds the credential of its own context, and this request brings one; --pass-authorization lets it pass"
+        message = (
+            "the proxy adds the credential of its context, and this request brings another; --pass-authorization lets it pass"
+        )
         found.append(
             deny(
                 403,
                 message,
-                "if { req.fhdr(authorization) -m found }"
-                f" or {{ req.fhdr(sec-websocket-protocol) -m sub {_TOKEN_PROTOCOL} }}",
+                f"if {{ req.fhdr(authorization) -m found }} or {{ req.fhdr(sec-websocket-protocol) -m sub {_TOKEN_PROTOCOL} }}",
             )
         )
     if not admission.impersonation:

@@ -83,9 +83,7 @@ def _identity(target: Target, plan: ProxyPlan) -> list[str]:
         found.append("http-request set-var(txn.as) bool(true) if { req.hdr_names(:) -m sub impersonate- }")
         unless.append("!{ var(txn.as) -m found }")
     condition = f" if {' '.join(unless)}" if unless else ""
-    found += [
-        f"http-request add-header {word(name)} {_literal(value)}{condition}" for name, value in target.impersonation
-    ]
+    found += [f"http-request add-header {word(name)} {_literal(value)}{condition}" for name, value in target.impersonation]
     return found
 
 

@@ -6,7 +6,7 @@ from kubegate.render.haproxy.local import filters
 
 UNAUTHORIZED_FILE = "unauthorized.lua"
 # Longer than Python itself waits for a new credential, so that the answer is its own.
-_HOLD_MILLISECONDS = 65_000
+_HOLD_MILLISECONDS = 25_000
 
 _UNAUTHORIZED = """\
 -- An answer 401 waits until Python has tried to renew the credential of its context, and then goes on as it is.
@@ -29,6 +29,4 @@ def draw(plan: ProxyPlan, draft: Draft) -> None:
     """The files of a plan."""
     draft.extras[filters.LUA_FILE] = filters.lua(plan.ask_socket, plan.filters).encode()
     draft.maps[filters.VERDICTS_FILE] = {}
-    draft.extras[UNAUTHORIZED_FILE] = _UNAUTHORIZED.format(
-        socket=plan.ask_socket, milliseconds=_HOLD_MILLISECONDS
-    ).encode()
+    draft.extras[UNAUTHORIZED_FILE] = _UNAUTHORIZED.format(socket=plan.ask_socket, milliseconds=_HOLD_MILLISECONDS).encode()
