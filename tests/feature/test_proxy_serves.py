@@ -5,18 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.expose import Home, home, kubeconfig
-from tests.support.proxy import Proxying, proxying
+from tests.support.proxy import WEBSOCKET, Proxying, proxying
 from tests.support.rawhttp import request
 from tests.support.upstream import Exchange, Upstream, eventually, websocket
 from tests.support.wire import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.haproxy
-WEBSOCKET = (
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Version: 13",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """`kubegate proxy` and the real `kubectl proxy` as scripts run them: a process each, its start line, and what it says."""
 
 import contextlib
-import select
 import signal
 import subprocess
 import threading
@@ -20,6 +19,13 @@ from tests.support.wire import Wire
 
 _START_SECONDS = 30.0
 _END_SECONDS = 40.0
+# Headers of a WebSocket's opening (RFC 6455).
+WEBSOCKET = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
 _START = "Starting to serve on "
 
 
@@ -163,8 +169,11 @@ def proxying(
 
 def _started(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], _START_SECONDS)
-    line = process.stdout.readline() if ready else ""
+    # Not by select: a second line may be in the buffer already.
+    in_time = threading.Timer(_START_SECONDS, process.kill)
+    in_time.start()
+    line = process.stdout.readline()
+    in_time.cancel()
     if not line.startswith(_START):
         process.kill()
         raise AssertionError(f"it did not start: {line}{process.communicate()[1]}")

@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
 
@@ -40,6 +41,11 @@ def main(words: Sequence[str]) -> NoReturn:
         sys.exit(0)
     notes: list[str] = []
     settings, problems = read_settings(parsed, notes.append)
+    if parsed.command is not None:
+        if settings.place.socket is not None:
+            problems.append(Problem("--unix-socket", "flag.both", "a command finds the proxy by a URL, which a socket has not"))
+        elif "port" not in parsed.given:
+            settings = replace(settings, place=replace(settings.place, port=0))
     try:
         for note in notes:
             say(note)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from kubegate.errors import KubegateError
 from kubegate.render.kubeconfig import ClientAccess, render
 from kubegate.runtime.local_proxy import LocalProxy
@@ -25,10 +27,14 @@ async def run_command(command: Sequence[str], proxy: LocalProxy, stop: Stop) -> 
         raise KubegateError("there is no command behind --", "write kubegate proxy -- COMMAND")
     with tempfile.TemporaryDirectory(prefix="kubegate-") as folder:
         kubeconfig = Path(folder) / "config"
-        write_new(
-            kubeconfig,
-            render(ClientAccess(name="kubegate-proxy", url=proxy.url, ca_pem=proxy.ca_pem, token=proxy.token)).encode(),
+        access = ClientAccess(
+            name="kubegate-proxy",
+            url=proxy.url,
+            ca_pem=proxy.ca_pem,
+            user="kubegate-proxy" if proxy.token else None,
+            token=SecretStr(proxy.token) if proxy.token else None,
         )
+        write_new(kubeconfig, render(access).encode())
         environ = {**os.environ, "KUBECONFIG": str(kubeconfig), "KUBEGATE_PROXY_URL": proxy.url}
         try:
             child = await asyncio.create_subprocess_exec(*command, env=environ)

@@ -7,8 +7,8 @@ from kubegate.model.filters import DEFAULT_ACCEPT_HOSTS, Filters
 from kubegate.model.plan import Verification
 
 _PORTS = {"http": 80, "https": 443}
-# Where the side service of the proxy itself is reached; no API server has such a path.
-OWN_PATH = "/.kubegate/"
+# Where the one-time URL of the proxy itself leads; no API server has such a path.
+LOGIN_PATH = "/.kubegate/login"
 CLUSTERS_PATH = "/clusters/"
 
 

@@ -2,20 +2,22 @@
 
 import asyncio
 import contextlib
+import hashlib
 import os
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from kubegate.errors import KubegateError
-from kubegate.model.proxy_plan import Admission, ProxyPlan
+from kubegate.model.proxy_plan import LOGIN_PATH, Admission, ProxyPlan, Static
 from kubegate.runtime.binary import find
 from kubegate.runtime.descriptors import most_connections
 from kubegate.runtime.generation import Store
 from kubegate.runtime.local_context import LocalContext
 from kubegate.runtime.local_contexts import chosen
-from kubegate.runtime.local_listening import Opened, open_listeners
+from kubegate.runtime.local_listening import Opened, open_listeners, secured
 from kubegate.runtime.local_plane import LocalPlane
 from kubegate.runtime.local_settings import Settings
 from kubegate.runtime.process import Say
@@ -28,7 +30,10 @@ _FOLDER = "proxy-"
 
 
 class LocalProxy:
-    """A proxy that runs. `open` it, `serve` until asked to stop; at the end of `async with` nothing of it is left."""
+    """A proxy that runs. `open` it, `serve` until asked to stop; at the end of `async with` nothing of it is left.
+
+    `token` is what clients have to show, empty if they need none.
+    """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str], say: Say) -> None:
         self._settings = settings
@@ -39,11 +44,22 @@ class LocalProxy:
         self._store = Store(runtime_folder(environ) / f"{_FOLDER}{os.getpid()}")
         self._plane: LocalPlane | None = None
         self._services = contextlib.AsyncExitStack()
+        self.token = ""
 
     @property
     def shown(self) -> tuple[str, ...]:
         """Where it listens, as `kubectl proxy` prints it."""
         return tuple(one.listening.shown for one in self._opened)
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it, empty for a unix socket."""
+        return self._opened[0].url
+
+    @property
+    def ca_pem(self) -> bytes | None:
+        """By what clients verify its certificate, None where there is none or where the system's CAs do."""
+        return self._opened[0].ca_pem
 
     @classmethod
     async def open(cls, settings: Settings, environ: Mapping[str, str], say: Say) -> Self:
@@ -66,6 +82,9 @@ class LocalProxy:
         settings = self._settings
         self._contexts = chosen(settings, self._environ, self._say)
         self._opened = open_listeners(settings, self._contexts)
+        self._opened = secured(self._opened, settings, self._environ, self._say)
+        if any(one.token for one in self._opened):
+            self.token = secrets.token_urlsafe(32)
         finding = asyncio.create_task(asyncio.to_thread(find, settings.haproxy), name="find HAProxy")
         await asyncio.gather(*(one.look() for one in self._contexts), *(one.log_in() for one in self._contexts))
         binary = await finding
@@ -77,6 +96,8 @@ class LocalProxy:
             # While HAProxy starts, what it will ask is loaded.
             await asyncio.sleep(0)
             await self._services.enter_async_context(self._answering(plane))
+            if self.token or settings.www is not None:
+                await self._services.enter_async_context(self._serving_itself())
         finally:
             await starting
 
@@ -93,6 +114,20 @@ class LocalProxy:
         async with decider.serving(Path(self._ask_socket)):
             yield
 
+    @contextlib.asynccontextmanager
+    async def _serving_itself(self) -> AsyncIterator[None]:
+        """Serve static files, and the one-time URL. Raises OSError."""
+        from kubegate.proxy.site import Login, serving
+
+        shown = [one for one in self._opened if one.token]
+        login = Login(self.token, secrets.token_urlsafe(16), secure=all(one.pem for one in shown)) if shown else None
+        async with serving(Path(self._site_socket), login, self._settings.www, self._settings.www_prefix):
+            if login is not None:
+                self._say(f"clients show this token (Authorization: Bearer): {self.token}")
+                urls = " or ".join(f"{one.url}{LOGIN_PATH}?key={login.key}" for one in shown if one.url)
+                self._say(f"a browser has it after one visit to {urls}" if urls else "browsers do not reach it")
+            yield
+
     async def _refresh(self, key: str) -> None:
         """An API server did not accept the credential of a context."""
         for one in self._contexts:
@@ -103,6 +138,10 @@ class LocalProxy:
     def _ask_socket(self) -> str:
         return f"{self._store.sockets}ask.sock"
 
+    @property
+    def _site_socket(self) -> str:
+        return f"{self._store.sockets}site.sock"
+
     def _plan(self) -> ProxyPlan:
         settings = self._settings
         return ProxyPlan(
@@ -111,8 +150,11 @@ class LocalProxy:
             filters=settings.filters,
             ask_socket=self._ask_socket,
             prefix=settings.prefix,
+            static=Static(settings.www_prefix, self._site_socket) if settings.www is not None else None,
+            site_socket=self._site_socket if self.token else "",
             admission=Admission(
                 origins=settings.allow_origins,
+                token_digest=hashlib.sha256(self.token.encode()).hexdigest().upper() if self.token else "",
                 authorization=settings.pass_authorization,
                 impersonation=settings.pass_impersonation,
             ),

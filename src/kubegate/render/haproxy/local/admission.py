@@ -5,7 +5,7 @@ A page of another origin must not use the rights of the person who runs the prox
 asks with: an `Authorization` or `Impersonate-*` of its own is refused, not dropped.
 """
 
-from kubegate.model.proxy_plan import OWN_PATH, Admission, Listener, ProxyPlan
+from kubegate.model.proxy_plan import LOGIN_PATH, Admission, Listener, ProxyPlan
 from kubegate.render.haproxy import guards
 from kubegate.render.haproxy.errors import body, deny
 from kubegate.render.haproxy.text import quote
@@ -29,7 +29,9 @@ def token_rules(listener: Listener, admission: Admission) -> list[str]:
     cookie = cookie_name(listener)
     message = "this proxy wants its token: as a bearer token, or by the one-time URL that it printed when it started"
     return [
-        f"http-request set-var(txn.own) str(own) if {{ path -m beg {OWN_PATH} }}",
+        f"http-request set-var(txn.own) str(own) if {{ path -m str {LOGIN_PATH} }}",
+        "http-request del-header x-kubegate-cookie",
+        f"http-request set-header X-Kubegate-Cookie {cookie} if {{ var(txn.own) -m found }}",
         "http-request set-var(txn.bearer) http_auth_bearer,sha2(256),hex",
         f"http-request set-var(txn.cookie) req.cook({cookie}),sha2(256),hex",
         f"http-request return status 401 {body(401, message)} hdr WWW-Authenticate 'Bearer realm=\"kubegate proxy\"'"
@@ -69,7 +71,8 @@ def _browsers(listener: Listener, admission: Admission) -> list[str]:
             f"if {{ req.fhdr(origin) -m found }} !{own} or {{ req.fhdr_cnt(origin) gt 1 }}",
         ),
         "http-request set-var(txn.page) bool(true) if { method GET } !{ req.fhdr(origin) -m found }"
-        " !{ req.fhdr(upgrade) -m found } { req.fhdr(sec-fetch-mode) -m str navigate } { req.fhdr(sec-fetch-dest) -m str document }",
+        " !{ req.fhdr(upgrade) -m found } { req.fhdr(sec-fetch-mode) -m str navigate }"
+        " { req.fhdr(sec-fetch-dest) -m str document }",
         deny(
             403,
             "a page of another site may not use this proxy, but for a link to it; --allow-origin=ORIGIN allows an origin",

@@ -44,7 +44,7 @@ def _places(listener: Listener, plan: ProxyPlan, draft: Draft) -> list[str]:
     targets = plan.targets if listener.several else (plan.target(listener.target),)
     found: list[str] = []
     if plan.static is not None:
-        found.append(f"http-request set-var(txn.own) str(static) if {{ path -m beg {quote(plan.static.prefix)} }}")
+        found.append(_static(plan.static.prefix, plan.prefix))
     if plan.strips:
         found += _prefix(plan)
     if listener.several:
@@ -60,6 +60,13 @@ def _places(listener: Listener, plan: ProxyPlan, draft: Draft) -> list[str]:
         if target.path and not target.append:
             found += _shown_path(target, several=listener.several)
     return found
+
+
+def _static(prefix: str, api: str) -> str:
+    """Of two prefixes that a path begins with, the longer one counts."""
+    longer = api.startswith(prefix) and len(api) > len(prefix)
+    but = f" !{{ path -m beg {quote(api)} }} !{{ path -m str {quote(api.removesuffix('/'))} }}" if longer else ""
+    return f"http-request set-var(txn.own) str(static) if {{ path -m beg {quote(prefix)} }}{but}"
 
 
 def contexts(plan: ProxyPlan) -> dict[str, str]:
