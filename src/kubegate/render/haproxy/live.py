@@ -13,11 +13,12 @@ from kubegate.render.haproxy.shape import Shape
 
 # A payload, with its command, has to fit into one buffer.
 _PAYLOAD_BYTES = 48_000
-# `del map` and `set map` search the whole map, so beyond this many a map is written anew.
+# `del map` and `set map` search the whole map, so beyond this many a map is written anew (`_anew`).
 _MOST_SINGLE = 100
 _BLOCK = re.compile(rb"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----")
 _CA_FILE = re.compile(r" ca-file (\S+)")
 _Names = tuple[str, ...]
+_WORD = re.compile(r"[A-Za-z0-9:._!-]+")
 _ADDRESSES = re.compile(r"[0-9a-fA-F.:/]+")
 
 
@@ -201,7 +202,7 @@ def _map_entries(before: Shape, after: Shape) -> Iterator[Step]:
     for file, entries in after.maps.items():
         old = before.maps[file]
         changed = {key: value for key, value in entries.items() if old.get(key) != value}
-        if len(changed) + len(_missing(old, entries)) > _MOST_SINGLE:
+        if _anew(old, entries):
             yield Rewrite("map", file, tuple(f"{key} {value}" for key, value in entries.items()))
             continue
         new = b"".join(f"{key} {value}\n".encode() for key, value in changed.items() if key not in old)
@@ -214,8 +215,13 @@ def _map_entries(before: Shape, after: Shape) -> Iterator[Step]:
 
 def _map_removals(before: Shape, after: Shape) -> Iterator[Step]:
     for file, entries in before.maps.items():
-        gone = _missing(entries, after.maps[file])
-        changed = sum(1 for key, value in after.maps[file].items() if entries.get(key) != value)
-        if len(gone) + changed <= _MOST_SINGLE:
-            for key in gone:
+        if not _anew(entries, after.maps[file]):
+            for key in _missing(entries, after.maps[file]):
                 yield Command(f"del map {file} {key}")
+
+
+def _anew(old: Mapping[str, str], entries: Mapping[str, str]) -> bool:
+    """Whether a map is written anew: where much of it changes, or where a new value could be read as more than one word."""
+    changed = [(key, value) for key, value in entries.items() if old.get(key) != value]
+    odd = any(key in old and not _WORD.fullmatch(value) for key, value in changed)
+    return odd or len(changed) + len(_missing(old, entries)) > _MOST_SINGLE
