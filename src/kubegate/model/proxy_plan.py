@@ -96,7 +96,8 @@ class ProxyPlan:
     """The whole local proxy.
 
     `prefix` begins and ends with a slash: only what is below it is served, and it is taken off unless it begins with `/api`.
-    `ask_socket` is where Python answers what HAProxy cannot, `site_socket` that of the proxy's own pages, if it has some.
+    `keepalive` are the seconds of silence after which a connection to an API server is probed, 0 for the usual ones, negative for
+    never. `ask_socket` is where Python answers what HAProxy cannot, `site_socket` that of the proxy's own pages, if it has some.
     """
 
     listeners: tuple[Listener, ...]
@@ -108,6 +109,7 @@ class ProxyPlan:
     static: Static | None = None
     site_socket: str = ""
     log: bool = False
+    keepalive: float = 0.0
     max_connections: int = 2000
 
     @property

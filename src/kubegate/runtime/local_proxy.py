@@ -158,6 +158,8 @@ class LocalProxy:
                 authorization=settings.pass_authorization,
                 impersonation=settings.pass_impersonation,
             ),
+            log=bool(settings.log),
+            keepalive=settings.keepalive,
             max_connections=most_connections(),
         )
 

@@ -15,7 +15,7 @@ def shape(plan: ProxyPlan, sockets: str) -> Shape:
     draft = Draft()
     lua.draw(plan, draft)
     draft.section("global", defaults.global_lines(Process(plan.max_connections), f"{sockets}{ADMIN_SOCKET}"))
-    draft.section("defaults", defaults.lines())
+    draft.section("defaults", defaults.lines(plan.keepalive))
     for listener in plan.listeners:
         frontend.draw(listener, plan, draft)
     for target in plan.targets:

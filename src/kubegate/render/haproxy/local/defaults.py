@@ -21,6 +21,9 @@ _WORDS = {
 }
 
 
+_PROBES = ("srvtcpka-intvl 10s", "srvtcpka-cnt 3")
+
+
 def global_lines(process: Process, admin_socket: str) -> list[str]:
     """The `global` section."""
     return [
@@ -30,8 +33,11 @@ def global_lines(process: Process, admin_socket: str) -> list[str]:
     ]
 
 
-def lines() -> list[str]:
-    """Defaults of every section: a client that is silent is never cut off, for it may be a person's script."""
+def lines(keepalive: float) -> list[str]:
+    """Defaults of every section: a client that is silent is never cut off, for it may be a person's script.
+
+    `keepalive` is that of the plan.
+    """
     return [
         "mode http",
         "timeout connect 10s",
@@ -46,9 +52,6 @@ def lines() -> list[str]:
         "clitcpka-idle 30s",
         "clitcpka-intvl 10s",
         "clitcpka-cnt 3",
-        "option srvtcpka",
-        "srvtcpka-idle 30s",
-        "srvtcpka-intvl 10s",
-        "srvtcpka-cnt 3",
+        *(["option srvtcpka", f"srvtcpka-idle {max(1, round(keepalive or 30))}s", *_PROBES] if keepalive >= 0 else []),
         *errors.http_error_lines(_WORDS),
     ]
