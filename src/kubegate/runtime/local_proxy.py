@@ -90,7 +90,8 @@ class LocalProxy:
         binary = await finding
         self._store.acquire()
         self._store.clear()
-        plane = self._plane = LocalPlane(binary, self._store, [one.listening for one in self._opened], self._say)
+        listening = [one.listening for one in self._opened]
+        plane = self._plane = LocalPlane(binary, self._store, listening, self._say, self._log())
         starting = asyncio.create_task(plane.start(self._plan()), name="start HAProxy")
         try:
             # While HAProxy starts, what it will ask is loaded.
@@ -100,6 +101,17 @@ class LocalProxy:
                 await self._services.enter_async_context(self._serving_itself())
         finally:
             await starting
+
+    def _log(self) -> int | None:
+        """What HAProxy writes its access log to, if there is one. Raises FileTrouble."""
+        if not self._settings.log:
+            return None
+        from kubegate.runtime.local_log import LocalLog
+
+        names = {one.key: one.context.name for one in self._contexts}
+        log = LocalLog(self._settings.log, lambda key: names.get(key, ""))
+        self._services.callback(log.close)
+        return log.descriptor
 
     @contextlib.asynccontextmanager
     async def _answering(self, plane: LocalPlane) -> AsyncIterator[None]:
