@@ -68,3 +68,8 @@ DIFFERENCES: dict[str, tuple[str, str, str]] = {
         "Kubernetes speaks no others, and each is a way round HTTP's rules",
     ),
 }
+
+
+def rows() -> list[str]:
+    """The rows of the table, as the page has them."""
+    return [f"| {theirs} | {ours} | {why} |" for theirs, ours, why in DIFFERENCES.values()]
