@@ -114,9 +114,10 @@ def _request(plugin: ExecPlugin, context: Context, interactive: bool) -> dict[st
             "certificate-authority-data": base64.b64encode(context.ca_pem or b"").decode(),
             "proxy-url": context.proxy_url,
             "disable-compression": context.disable_compression,
-            "config": json.loads(context.plugin_config or "null"),
         }
-        spec["cluster"] = {key: value for key, value in cluster.items() if value not in (None, "", False)}
+        given = {key: value for key, value in cluster.items() if value not in (None, "", False)}
+        # kubectl says so even where there is none.
+        spec["cluster"] = given | {"config": json.loads(context.plugin_config or "null")}
     return {"kind": "ExecCredential", "apiVersion": plugin.api_version, "spec": spec}
 
 

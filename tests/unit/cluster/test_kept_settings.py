@@ -100,9 +100,9 @@ def test_what_is_not_written(file: Path, text: str, why: str) -> None:
 
 
 def test_an_alias_would_change_too(tmp_path: Path) -> None:
-    text = "users:\n- name: u\n  user: {auth-provider: {config: &c {id-token: a}}}\n- name: v\n  user: {auth-provider: {config: *c}}\n"
+    first = "users:\n- name: u\n  user: {auth-provider: {config: &c {id-token: a}}}\n"
     file = tmp_path / "config"
-    file.write_text(text)
+    file.write_text(f"{first}- name: v\n  user: {{auth-provider: {{config: *c}}}}\n")
     keep_settings(file, "u", {"id-token": "a"}, {"id-token": "b"})
     assert yaml.safe_load(file.read_text())["users"][1]["user"]["auth-provider"]["config"] == {"id-token": "b"}
 
