@@ -129,6 +129,18 @@ def test_haproxy_comes_back_when_it_dies(person: Home, config: str) -> None:
         assert proxy.ask("/version").status == 200
 
 
+def test_the_folder_of_one_that_was_killed_is_removed_by_the_next(person: Home, config: str) -> None:
+    with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+        proxy.process.kill()
+        proxy.process.wait()
+        assert len(list(person.runtime.iterdir())) == 1
+        with proxying("--kubeconfig", config, "-p0", home=person) as other:
+            eventually(lambda: [one.name for one in person.runtime.iterdir()] == [f"proxy-{other.process.pid}"])
+            with proxying("--kubeconfig", config, "-p0", home=person):
+                assert other.ask("/version").status == 200
+    person.assert_nothing_left()
+
+
 class TestUnixSocket:
     """`--unix-socket`."""
 

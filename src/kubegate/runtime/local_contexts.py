@@ -30,18 +30,21 @@ def chosen(settings: Settings, environ: Mapping[str, str], say: Say) -> list[Loc
         others = (name for name in read_merged(settings.kubeconfig, environ).contexts if name not in known)
         for name in others:
             try:
-                found.append(_read(settings, environ, say, f"c{len(found)}", Named(name)))
+                found.append(_read(settings, environ, say, f"c{len(found)}", Named(name), asked_for=False))
             except InvalidInput as error:
                 say(f"warning: context {name} is not served: {error.message}")
     return found
 
 
-def _read(settings: Settings, environ: Mapping[str, str], say: Say, key: str, named: Named) -> LocalContext:
+def _read(
+    settings: Settings, environ: Mapping[str, str], say: Say, key: str, named: Named, *, asked_for: bool = True
+) -> LocalContext:
     first = key == "c0"
     # Flags say what the one context of kubectl is; a token that is typed is none of the other clusters' business.
     overrides = settings.overrides if first else Overrides(kuberc=settings.overrides.kuberc)
     load = Chosen(settings.kubeconfig, named.name or None, environ, overrides=overrides, fallback=first)
     one = LocalContext(key, load, environ, say)
+    one.asked_for = asked_for
     one.append = settings.append_server_path
     one.place = named.place
     one.aliases = (named.alias,) if named.alias else ()

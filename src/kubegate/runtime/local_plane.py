@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import csv
+import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +123,15 @@ class LocalPlane:
                 self._store.switch(Generation(before, ""))
             raise ReloadRefused(error.message if isinstance(error, KubegateError) else "HAProxy does not answer") from None
         self._begun_anew()
+
+    async def requests(self) -> Mapping[str, int]:
+        """How many requests the current worker has had for each context, by keys. Raises OSError or TimeoutError."""
+        answer = await self.workers.tell(Command("show stat -1 2 -1"))
+        found: dict[str, int] = {}
+        for row in csv.DictReader(io.StringIO(answer.removeprefix("# "))):
+            key = row["pxname"].partition(":")[0]
+            found[key] = found.get(key, 0) + int(row["stot"] or 0)
+        return found
 
     async def remember(self, key: str, value: str) -> None:
         """Put a verdict into the map of the current worker. Raises OSError or TimeoutError."""

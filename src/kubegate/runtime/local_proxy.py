@@ -26,6 +26,7 @@ from kubegate.system.folders import runtime_folder
 
 DRAIN_SECONDS = 30.0
 _COLLECT_SECONDS = 1.0
+_USE_SECONDS = 5.0
 _FOLDER = "proxy-"
 
 
@@ -86,10 +87,13 @@ class LocalProxy:
         if any(one.token for one in self._opened):
             self.token = secrets.token_urlsafe(32)
         finding = asyncio.create_task(asyncio.to_thread(find, settings.haproxy), name="find HAProxy")
-        await asyncio.gather(*(one.look() for one in self._contexts), *(one.log_in() for one in self._contexts))
-        binary = await finding
         self._store.acquire()
         self._store.clear()
+        for one in self._contexts:
+            one.sockets = self._store.sockets
+            self._services.push_async_callback(one.close)
+        await asyncio.gather(*(self._prepare(one) for one in self._contexts))
+        binary = await finding
         listening = [one.listening for one in self._opened]
         plane = self._plane = LocalPlane(binary, self._store, listening, self._say, self._log())
         starting = asyncio.create_task(plane.start(self._plan()), name="start HAProxy")
@@ -101,6 +105,17 @@ class LocalProxy:
                 await self._services.enter_async_context(self._serving_itself())
         finally:
             await starting
+
+    async def _prepare(self, one: LocalContext) -> None:
+        """Find out about a context what can be found out now. Raises KubegateError if it was asked for by name."""
+        try:
+            await asyncio.gather(one.look(), one.log_in())
+        except KubegateError as error:
+            if one.asked_for:
+                raise
+            one.give_up(error.message)
+            self._say(f"warning: context {one.context.name} has no credential: {error.message}")
+        one.changed = self._bring
 
     def _log(self) -> int | None:
         """What HAProxy writes its access log to, if there is one. Raises FileTrouble."""
@@ -180,7 +195,8 @@ class LocalProxy:
         plane = self._plane
         assert plane is not None, "it is open"
         work: list[Callable[[], Awaitable[None]]] = [plane.keep_running, self._collect]
-        work += [lambda one=one: one.follow(self._bring) for one in self._contexts]  # type: ignore[misc]
+        work += [self._notice_use, *(one.follow for one in self._contexts)]
+        await self._sweep()
         tasks = {asyncio.ensure_future(one()) for one in work}
         asked = asyncio.create_task(stop.asked.wait(), name="wait for a signal")
         try:
@@ -193,14 +209,33 @@ class LocalProxy:
                 waiting.cancel()
             await asyncio.wait({*tasks, asked})
 
+    async def _sweep(self) -> None:
+        """Remove what proxies left that were killed: no secret is in it, but it is of no use."""
+        for folder in self._store.folder.parent.glob(f"{_FOLDER}*"):
+            if folder != self._store.folder:
+                with contextlib.suppress(KubegateError, OSError):
+                    left = Store(folder)
+                    left.acquire()
+                    left.release()
+
     async def _bring(self) -> None:
-        """Bring HAProxy to what the contexts say now."""
+        """Bring HAProxy to what the contexts say now. Raises KubegateError, OSError or TimeoutError; what ran goes on then."""
         assert self._plane is not None, "it is open"
-        try:
-            if await self._plane.apply(self._plan()):
-                self._say("HAProxy was reloaded; streams go on")
-        except (KubegateError, OSError, TimeoutError) as error:
-            self._say(f"a change cannot be made, and what ran before goes on: {error}")
+        if await self._plane.apply(self._plan()):
+            self._say("HAProxy was reloaded; streams go on")
+
+    async def _notice_use(self) -> None:
+        """Tell contexts when requests are made, for only those that are used need a credential that is ready."""
+        assert self._plane is not None, "it is open"
+        before: Mapping[str, int] = {}
+        while True:
+            await asyncio.sleep(_USE_SECONDS)
+            with contextlib.suppress(OSError, TimeoutError):
+                now = await self._plane.requests()
+                for one in self._contexts:
+                    if now.get(one.key) != before.get(one.key):
+                        one.used()
+                before = now
 
     async def _collect(self) -> None:
         assert self._plane is not None, "it is open"

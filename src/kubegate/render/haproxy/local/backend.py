@@ -20,6 +20,10 @@ CREDENTIALS_FILE = "credentials.map"
 # Values of that file for contexts that need no header, and for those that have no credential any more.
 NO_HEADER = "-"
 GONE = "!"
+_NOT_BESIDE_A_CERTIFICATE = (
+    "this context logs in by a client certificate, which the API server would take for the caller's before it looks at the "
+    "Authorization of this request"
+)
 
 
 def draw(target: Target, plan: ProxyPlan, draft: Draft) -> None:
@@ -75,6 +79,7 @@ def _identity(target: Target, plan: ProxyPlan) -> list[str]:
             "the proxy has no credential for this context at this moment; it has said why when that happened",
             f"if {{ var(txn.credential) -m str {GONE} }} or !{{ var(txn.credential) -m found }}",
         ),
+        *([deny(403, _NOT_BESIDE_A_CERTIFICATE, f"if {own}")] if passes and target.pair else []),
         "http-request set-header Authorization %[var(txn.credential)]"
         f" if {{ var(txn.credential) -m len gt {len(NO_HEADER)} }}{f' !{own}' if passes else ''}",
     ]
