@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 from tests.cluster import build
 from tests.support.expose import Home, command
 from tests.support.rawhttp import Answer, Client, request
-from tests.support.wire import Wire
+from tests.support.wire import PATIENCE_SECONDS, Wire
 
 _START_SECONDS = 30.0
 _END_SECONDS = 40.0
@@ -98,25 +99,17 @@ class Proxying:
 
 def unix(path: Path) -> Wire:
     """A connection to a unix socket."""
-    import socket
-
-    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    found.settimeout(20)
+    found = _UnixSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+    found.settimeout(PATIENCE_SECONDS)
     found.connect(str(path))
-    return Wire(UnixSocket(found))
+    return Wire(found)
 
 
-class UnixSocket:
+class _UnixSocket(socket.socket):
     """A unix socket for `Wire`, which knows TCP."""
 
-    def __init__(self, wrapped: Any) -> None:
-        self._wrapped = wrapped
-
-    def setsockopt(self, *_: object) -> None:
+    def setsockopt(self, *_: object) -> None:  # type: ignore[override]
         """There is no delay to be switched off."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._wrapped, name)
 
 
 def alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:

@@ -22,9 +22,8 @@ MAKERS = {"Problem": 1, "Remark": 1, "also": 1, "within": 1}
 
 def codes() -> set[str]:
     """Every code in the source; `.*` stands for the part that is only known when it runs."""
-    return {
-        code for path in SOURCE.rglob("*.py") if path not in (*EXPOSE, *PROXY) for code in _codes(ast.parse(path.read_text()))
-    }
+    others = (*EXPOSE, *PROXY)
+    return {code for path in SOURCE.rglob("*.py") if path not in others for code in _codes(ast.parse(path.read_text()))}
 
 
 def _codes(tree: ast.AST) -> Iterator[str]:
