@@ -108,7 +108,7 @@ def unix(path: Path) -> Wire:
 class _UnixSocket(socket.socket):
     """A unix socket for `Wire`, which knows TCP."""
 
-    def setsockopt(self, *_: object) -> None:  # type: ignore[override]
+    def setsockopt(self, *_: object) -> None:
         """There is no delay to be switched off."""
 
 

@@ -7,6 +7,7 @@ gone is a reason that requests are told.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 from kubegate.cluster.context import Context
 from kubegate.cluster.environ_proxy import proxy_for
@@ -47,6 +48,7 @@ class LocalContext:
         self._gone = ""
         self._relay = ""
         self._relayed: tuple[str, str, int] | None = None
+        self._count = 0
         self._relays = contextlib.AsyncExitStack()
         self._found = Found()
         self._told = ""
@@ -104,14 +106,15 @@ class LocalContext:
         wanted = (proxy, context.host, context.port) if proxy else None
         if wanted == self._relayed:
             return
-        await self._relays.aclose()
-        self._relay, self._relayed = "", None
+        path = ""
         if wanted is not None:
             from kubegate.proxy.relay import Relay
 
-            relay = f"{self.sockets}relay-{self.key}.sock"
-            await self._relays.enter_async_context(Relay(*wanted, relay))
-            self._relay, self._relayed = relay, wanted
+            # The one before stays until the end, for the streams that it carries.
+            self._count += 1
+            path = f"{self.sockets}relay-{self.key}-{self._count}.sock"
+            await self._relays.enter_async_context(Relay(*wanted, Path(path), say=self._say))
+        self._relay, self._relayed = path, wanted
 
     async def _publish(self, login: Login | None, why: str) -> None:
         """A credential changed, or the way to the API server did; None: there is none any more."""

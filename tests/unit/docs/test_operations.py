@@ -14,8 +14,8 @@ SOURCE = ROOT / "src" / "kubegate"
 # Of `kubegate expose`, whose codes have pages of their own.
 EXPOSE = [SOURCE / "runtime" / name for name in ("advice.py", "declare.py", "expose.py", "outfile.py", "prepare.py")]
 # Of `kubegate proxy`, which tells problems to a person only.
-PROXY = [*(SOURCE / "proxy").glob("*.py"), *(SOURCE / "runtime").glob("local_*.py"), *(SOURCE / "cli").glob("*.py")]
-PROXY += [SOURCE / "model" / "filters.py"]
+PROXY = [*(SOURCE / "proxy").glob("*.py"), *(SOURCE / "runtime").glob("local_*.py"), SOURCE / "cli" / "pflags.py"]
+PROXY += [SOURCE / "model" / "filters.py", *(SOURCE / "cli").glob("proxy*.py")]
 ONLY_EXPOSE = {"listen.taken", "front.cert.no-name"}
 MAKERS = {"Problem": 1, "Remark": 1, "also": 1, "within": 1}
 
