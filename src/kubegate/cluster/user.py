@@ -23,6 +23,9 @@ def read_user(entry: Entry, problems: list[Problem]) -> Credential:
         key=_pem(fields, "client-key"),
         exec_plugin=_plugin(fields),
         auth_provider=(provider.text("name") or "without a name") if provider else "",
+        provider_settings=_settings(provider),
+        token_where=fields.at("token"),
+        file=entry.file,
         impersonation=_impersonation(fields),
     )
     _check_together(credential, fields)
@@ -47,6 +50,11 @@ def _check_together(credential: Credential, fields: Fields) -> None:
         fields.wrong("client-key", "user.key", "is missing, though a client certificate is given")
     if credential.exec_plugin and credential.auth_provider:
         fields.wrong("auth-provider", "user.several", "is given beside exec", "keep exec")
+
+
+def _settings(provider: Fields | None) -> tuple[tuple[str, str], ...]:
+    found = provider.mapping("config") if provider else None
+    return tuple((key, found.text(key)) for key in found.keys()) if found else ()  # noqa: SIM118
 
 
 def _plugin(fields: Fields) -> ExecPlugin | None:

@@ -6,7 +6,7 @@ The upstream protocol is HTTP/1.1 throughout: with pooled HTTP/2 one reader that
 import hashlib
 
 from kubegate.model.address import Endpoint
-from kubegate.model.plan import Backend, Timeouts
+from kubegate.model.plan import Backend, Timeouts, Verification
 from kubegate.render.haproxy import guards, limits, sources
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.shape import Server
@@ -142,15 +142,16 @@ def _tls(backend: Backend, draft: Draft) -> str:
         return ""
     name = backend.verification.name if backend.verification and backend.verification.send_sni else ""
     opened = f"ssl alpn http/1.1{f' sni str({word(name)})' if name else ''} " if backend.opened else ""
-    return f"{opened}check-ssl{f' check-sni {word(name)}' if name else ''} {_verified(backend, draft)}"
+    return f"{opened}check-ssl{f' check-sni {word(name)}' if name else ''} {verified(backend.verification, draft)}"
 
 
-def _verified(backend: Backend, draft: Draft) -> str:
-    if backend.verification is None:
+def verified(verification: Verification | None, draft: Draft) -> str:
+    """How a server proves what it is."""
+    if verification is None:
         return "verify none"
     # `verifyhost` also rules where no SNI is sent, and in health checks (configuration manual 5.2).
-    ca_file = draft.authority(backend.verification.ca_pem)
-    return f"verify required ca-file {ca_file} verifyhost {word(backend.verification.name)}"
+    ca_file = draft.authority(verification.ca_pem)
+    return f"verify required ca-file {ca_file} verifyhost {word(verification.name)}"
 
 
 def _checks(backend: Backend) -> str:

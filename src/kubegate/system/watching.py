@@ -60,6 +60,8 @@ class Files:
             if not present:
                 await self._again.wait()
                 continue
+            # What changed before the folders were watched: looked at as soon as they are.
+            asyncio.get_running_loop().call_soon(self._notice)
             with contextlib.suppress(OSError, RuntimeError):
                 async for _ in awatch(
                     *present,
