@@ -75,6 +75,7 @@ OWN = (
     Flag("pass-authorization", "Let clients bring an Authorization of their own, in place of yours.", kind="bool"),
     Flag("pass-impersonation", "Let clients impersonate others by your rights.", kind="bool"),
     Flag("token-required", "Serve only who shows the token that is printed at the start.", kind="bool"),
+    Flag("explorer", "Show browsers a page about the cluster at /.", "true", kind="bool"),
     Flag("tls", "Speak TLS and HTTP/2, with a certificate of the proxy's own unless one is named.", kind="bool"),
     Flag("tls-cert-file", "The certificate to show (PEM).", value="FILE"),
     Flag("tls-private-key-file", "Its private key (PEM).", value="FILE"),

@@ -53,6 +53,7 @@ def read_settings(parsed: Parsed, warn: Callable[[str], None]) -> tuple[Settings
         pass_authorization=parsed.flag("pass-authorization"),
         pass_impersonation=parsed.flag("pass-impersonation"),
         token_required=parsed.flag("token-required"),
+        page=parsed.flag("explorer", default=True),
         open_to_others=parsed.flag("i-know-this-is-open"),
         log=parsed.text("log"),
         haproxy=_path(parsed, "haproxy"),

@@ -9,6 +9,8 @@ from kubegate.model.plan import Verification
 _PORTS = {"http": 80, "https": 443}
 # Where the one-time URL of the proxy itself leads; no API server has such a path.
 LOGIN_PATH = "/.kubegate/login"
+# Below this are the proxy's own pages.
+OWN_PATH = "/.kubegate/"
 CLUSTERS_PATH = "/clusters/"
 
 
@@ -18,7 +20,10 @@ class Listener:
 
     `hosts` are the names and addresses (IPv6 in brackets) by which browsers reach it, none for a unix socket. `target` is the key
     of the context that requests go to; with `several`, `/clusters/NAME/` leads to the others. `pem` is certificate and key where
-    TLS is spoken, and HTTP/2 beside HTTP/1.1 then. `token` says that only those who show the proxy's token may come.
+    TLS is spoken, and HTTP/2 beside HTTP/1.1 then. `token` says that only those who show the proxy's token may come, in a cookie
+    that is named by `cookie_port`, as cookies know no ports.
+
+    One that has a `service`, the path of a Service's proxy, leads to nothing else. HAProxy opens it itself, at `address`.
     """
 
     name: str
@@ -29,6 +34,9 @@ class Listener:
     several: bool = False
     pem: bytes = field(default=b"", repr=False)
     token: bool = False
+    service: str = ""
+    address: str = ""
+    cookie_port: int = 0
 
     @property
     def scheme(self) -> str:
@@ -97,7 +105,8 @@ class ProxyPlan:
 
     `prefix` begins and ends with a slash: only what is below it is served, and it is taken off unless it begins with `/api`.
     `keepalive` are the seconds of silence after which a connection to an API server is probed, 0 for the usual ones, negative for
-    never. `ask_socket` is where Python answers what HAProxy cannot, `site_socket` that of the proxy's own pages, if it has some.
+    never. `ask_socket` is where Python answers what HAProxy cannot, `site_socket` that of the proxy's own pages, if it has some;
+    with `page` the explorer is one of them.
     """
 
     listeners: tuple[Listener, ...]
@@ -108,6 +117,7 @@ class ProxyPlan:
     admission: Admission = Admission()
     static: Static | None = None
     site_socket: str = ""
+    page: bool = False
     log: bool = False
     keepalive: float = 0.0
     max_connections: int = 2000

@@ -5,7 +5,7 @@ import contextlib
 import hmac
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +50,13 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(path: Path, login: Login | None, folder: Path | None, prefix: str) -> AsyncIterator[None]:
-    """Answer on the socket `path` inside the block; files of `folder` below `prefix`. Raises OSError if it cannot be made."""
+async def serving(
+    path: Path, login: Login | None, folder: Path | None, prefix: str, pages: Sequence[BaseRoute] = ()
+) -> AsyncIterator[None]:
+    """Answer on the socket `path` inside the block; files of `folder` below `prefix`, and `pages`. Raises OSError."""
     with _listener(path) as listener:
         config = uvicorn.Config(
-            _application(login, folder, prefix),
+            _application(login, folder, prefix, pages),
             http="h11",
             ws="none",
             lifespan="off",
@@ -87,7 +89,7 @@ def _listener(path: Path) -> Iterator[socket.socket]:
             path.unlink(missing_ok=True)
 
 
-def _application(login: Login | None, folder: Path | None, prefix: str) -> Starlette:
+def _application(login: Login | None, folder: Path | None, prefix: str, pages: Sequence[BaseRoute]) -> Starlette:
     routes: list[BaseRoute] = []
     if login is not None:
         known = login
@@ -98,7 +100,7 @@ def _application(login: Login | None, folder: Path | None, prefix: str) -> Starl
         routes.append(Route(LOGIN_PATH, log_in))
     if folder is not None:
         routes.append(Mount(prefix.rstrip("/"), Files(folder)))
-    application = Starlette(routes=routes)
+    application = Starlette(routes=[*routes, *pages])
     application.router.redirect_slashes = False
     return application
 

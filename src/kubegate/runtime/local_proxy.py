@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import hashlib
+import importlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+from urllib.parse import quote
 
 from kubegate.errors import KubegateError
 from kubegate.model.proxy_plan import LOGIN_PATH, Admission, ProxyPlan, Static
+from kubegate.model.service_ref import ServiceRef
 from kubegate.runtime.binary import find
 from kubegate.runtime.descriptors import most_connections
 from kubegate.runtime.generation import Store
@@ -19,10 +22,14 @@ from kubegate.runtime.local_context import LocalContext
 from kubegate.runtime.local_contexts import chosen
 from kubegate.runtime.local_listening import Opened, open_listeners, secured
 from kubegate.runtime.local_plane import LocalPlane
+from kubegate.runtime.local_services import LocalServices
 from kubegate.runtime.local_settings import Settings
 from kubegate.runtime.process import Say
 from kubegate.runtime.signals import Stop
 from kubegate.system.folders import runtime_folder
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
 
 DRAIN_SECONDS = 30.0
 _COLLECT_SECONDS = 1.0
@@ -44,7 +51,9 @@ class LocalProxy:
         self._opened: list[Opened] = []
         self._store = Store(runtime_folder(environ) / f"{_FOLDER}{os.getpid()}")
         self._plane: LocalPlane | None = None
+        self._opened_services = LocalServices()
         self._services = contextlib.AsyncExitStack()
+        self._serves_itself = False
         self.token = ""
 
     @property
@@ -103,6 +112,7 @@ class LocalProxy:
             await self._services.enter_async_context(self._answering(plane))
             if self.token or settings.www is not None:
                 await self._services.enter_async_context(self._serving_itself())
+                self._serves_itself = True
         finally:
             await starting
 
@@ -148,12 +158,50 @@ class LocalProxy:
 
         shown = [one for one in self._opened if one.token]
         login = Login(self.token, secrets.token_urlsafe(16), secure=all(one.pem for one in shown)) if shown else None
-        async with serving(Path(self._site_socket), login, self._settings.www, self._settings.www_prefix):
+        pages = self._pages() if self._settings.page else ()
+        async with serving(Path(self._site_socket), login, self._settings.www, self._settings.www_prefix, pages):
             if login is not None:
                 self._say(f"clients show this token (Authorization: Bearer): {self.token}")
                 urls = " or ".join(f"{one.url}{LOGIN_PATH}?key={login.key}" for one in shown if one.url)
                 self._say(f"a browser has it after one visit to {urls}" if urls else "browsers do not reach it")
             yield
+
+    def _pages(self) -> "Sequence[BaseRoute]":
+        from kubegate.ui.explorer.pages import Explored, routes
+
+        main = self._opened[0]
+        paths = tuple(
+            (one.context.name, f"{self._settings.prefix}clusters/{quote(one.context.name, safe='')}/") for one in self._contexts
+        )
+
+        def about(key: str) -> Explored:
+            context = next((one.context for one in self._contexts if one.key == key), self._contexts[0].context)
+            notes = ("Nothing that changes something passes (--read-only).",) if self._settings.filters.read_only else ()
+            return Explored(context.name, context.url, paths if main.several else (), notes)
+
+        return routes(about, self._open_service)
+
+    async def _open_service(self, key: str, service: ServiceRef) -> str:
+        """Have a service of a context on a port of its own. Returns its URL; raises KubegateError."""
+        main = self._opened[0]
+        if not any(one.key == key for one in self._contexts) or main.listening.file is not None:
+            raise KubegateError("no service can be opened here", "let the proxy listen on a port")
+        if not self._opened_services.url(key, service):
+            self._opened_services.add(key, service, main.planned(), main.listening.host)
+            try:
+                await self._bring()
+            except (KubegateError, OSError, TimeoutError) as error:
+                self._opened_services.remove(key, service)
+                raise KubegateError(f"the service cannot be opened: {error}") from None
+            self._say(f"{service.service} of {service.namespace} is at {self._opened_services.url(key, service)}")
+        return self._opened_services.url(key, service)
+
+    async def _serve_pages(self) -> None:
+        """Serve the explorer, which nobody waits for at the start."""
+        await asyncio.to_thread(importlib.import_module, "kubegate.ui.explorer.pages")
+        await asyncio.to_thread(importlib.import_module, "kubegate.proxy.site")
+        async with self._serving_itself():
+            await asyncio.Event().wait()
 
     async def _refresh(self, key: str) -> None:
         """An API server did not accept the credential of a context."""
@@ -172,13 +220,14 @@ class LocalProxy:
     def _plan(self) -> ProxyPlan:
         settings = self._settings
         return ProxyPlan(
-            listeners=tuple(one.planned() for one in self._opened),
+            listeners=(*(one.planned() for one in self._opened), *self._opened_services.listeners),
             targets=tuple(one.target() for one in self._contexts),
             filters=settings.filters,
             ask_socket=self._ask_socket,
             prefix=settings.prefix,
             static=Static(settings.www_prefix, self._site_socket) if settings.www is not None else None,
-            site_socket=self._site_socket if self.token else "",
+            site_socket=self._site_socket if self.token or settings.page else "",
+            page=settings.page,
             admission=Admission(
                 origins=settings.allow_origins,
                 token_digest=hashlib.sha256(self.token.encode()).hexdigest().upper() if self.token else "",
@@ -196,6 +245,8 @@ class LocalProxy:
         assert plane is not None, "it is open"
         work: list[Callable[[], Awaitable[None]]] = [plane.keep_running, self._collect]
         work += [self._notice_use, *(one.follow for one in self._contexts)]
+        if self._settings.page and not self._serves_itself:
+            work.append(self._serve_pages)
         await self._sweep()
         tasks = {asyncio.ensure_future(one()) for one in work}
         asked = asyncio.create_task(stop.asked.wait(), name="wait for a signal")

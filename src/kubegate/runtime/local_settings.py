@@ -56,6 +56,7 @@ class Settings:
     pass_impersonation: bool = False
     token_required: bool = False
     open_to_others: bool = False
+    page: bool = True
     log: str = ""
     haproxy: Path | None = None
 

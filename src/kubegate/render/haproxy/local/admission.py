@@ -19,7 +19,7 @@ _TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."  # noqa: S105 - a pre
 
 def cookie_name(listener: Listener) -> str:
     """The cookie that holds the proxy's token: cookies know no ports, so its name does."""
-    return f"kubegate-{listener.port}"
+    return f"kubegate-{listener.cookie_port or listener.port}"
 
 
 def token_rules(listener: Listener, admission: Admission) -> list[str]:
@@ -29,7 +29,7 @@ def token_rules(listener: Listener, admission: Admission) -> list[str]:
     cookie = cookie_name(listener)
     message = "this proxy wants its token: as a bearer token, or by the one-time URL that it printed when it started"
     return [
-        f"http-request set-var(txn.own) str(own) if {{ path -m str {LOGIN_PATH} }}",
+        *([] if listener.service else [f"http-request set-var(txn.own) str(own) if {{ path -m str {LOGIN_PATH} }}"]),
         "http-request del-header x-kubegate-cookie",
         f"http-request set-header X-Kubegate-Cookie {cookie} if {{ var(txn.own) -m found }}",
         "http-request set-var(txn.bearer) http_auth_bearer,sha2(256),hex",

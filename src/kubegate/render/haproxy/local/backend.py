@@ -38,6 +38,8 @@ def credential(target: Target) -> str:
     return GONE if target.gone else target.authorization or NO_HEADER
 
 
+# What a page of a workload may do that is shown on the proxy's own origin: none of what pages of that origin may.
+_SANDBOX = "sandbox allow-scripts allow-forms"
 _REPEATED = ("retries 2", "option redispatch 1")
 _PLAIN = (
     "http-reuse always",
@@ -64,6 +66,11 @@ def _section(name: str, kind: tuple[str, ...], target: Target, plan: ProxyPlan, 
         f"http-request set-header Host {quote(target.host)}",
         *([f"http-request set-path {_literal(target.path)}%[path]"] if target.path and target.append else ()),
         f"http-response lua.unauthorized {target.key} if {{ status 401 }}",
+        *(
+            [f"http-response add-header Content-Security-Policy {quote(_SANDBOX)} if {{ var(txn.proxied) -m found }}"]
+            if plan.page
+            else ()
+        ),
     ]
     draft.section(f"backend {name}", lines, backend=name)
     _servers(name, target, draft)
@@ -124,5 +131,12 @@ def draw_own(plan: ProxyPlan, draft: Draft) -> None:
     if plan.static is not None:
         lines = [*filters.rules(plan.filters), "http-request del-header authorization"]
         draft.section("backend static", [*lines, f"server files unix@{plan.static.socket}"])
+    if plan.page:
+        lines = [
+            *filters.rules(plan.filters),
+            "http-request del-header authorization",
+            "http-request set-header X-Kubegate-Context %[var(txn.target)]",
+        ]
+        draft.section("backend page", [*lines, f"server page unix@{plan.site_socket}"])
     if plan.site_socket:
         draft.section("backend own", [f"server site unix@{plan.site_socket}"])

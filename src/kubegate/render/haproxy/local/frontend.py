@@ -1,7 +1,7 @@
 """The `frontend` sections of the local proxy: who asks, for which context, and which of its two backends takes it."""
 
 from kubegate.model.filters import Filters
-from kubegate.model.proxy_plan import CLUSTERS_PATH, Listener, ProxyPlan, Target, usual_hosts
+from kubegate.model.proxy_plan import CLUSTERS_PATH, OWN_PATH, Listener, ProxyPlan, Target, usual_hosts
 from kubegate.render.haproxy import guards, streams
 from kubegate.render.haproxy.backend import stream_name
 from kubegate.render.haproxy.draft import Draft
@@ -14,7 +14,7 @@ CONTEXTS_FILE = "contexts.map"
 
 def draw(listener: Listener, plan: ProxyPlan, draft: Draft) -> None:
     """The section of a listener, and the files that it names."""
-    bind = f"bind fd@{listener.descriptor}"
+    bind = f"bind {listener.address or f'fd@{listener.descriptor}'}"
     if listener.pem:
         file = f"{listener.name}.pem"
         draft.certificates[file] = listener.pem
@@ -25,8 +25,9 @@ def draw(listener: Listener, plan: ProxyPlan, draft: Draft) -> None:
         *(access_log.lines() if plan.log else ()),
         *admission.token_rules(listener, plan.admission),
         *_host(listener, plan.filters),
-        *_places(listener, plan, draft),
+        *(_service(listener) if listener.service else _places(listener, plan, draft)),
         *admission.rules(listener, plan),
+        *(_proxied() if plan.page and not listener.service else ()),
     ]
     draft.section(f"frontend {listener.name}", [*lines, *_led(listener, plan)])
 
@@ -48,6 +49,7 @@ def _places(listener: Listener, plan: ProxyPlan, draft: Draft) -> list[str]:
     if plan.strips:
         found += _prefix(plan)
     if listener.several:
+        found += _slash() if plan.page else []
         draft.maps[CONTEXTS_FILE] = contexts(plan)
         found += _context(listener)
     if plan.prefix != "/" and not plan.strips:
@@ -55,11 +57,49 @@ def _places(listener: Listener, plan: ProxyPlan, draft: Draft) -> list[str]:
     for target in targets:
         if target.path and target.append:
             found += _server_path(target, several=listener.several)
+    if plan.page:
+        found += _page(plan, listener.target, several=listener.several)
     found.append("http-request set-var(txn.path) path")
     for target in targets:
         if target.path and not target.append:
             found += _shown_path(target, several=listener.several)
     return found
+
+
+_FROM_BROWSERS = "{ method GET } { req.hdr(accept) -m sub text/html }"
+
+
+def _page(plan: ProxyPlan, key: str, *, several: bool) -> list[str]:
+    """The proxy's own pages. `/` is one for browsers only, and where files of the user are there it is theirs."""
+    free = " !{ var(txn.own) -m found }"
+    found = [f"http-request set-var(txn.own) str(page) if {{ path -m beg {OWN_PATH} }}{free}"]
+    if plan.static is None or plan.static.prefix != "/":
+        found.append(f"http-request set-var(txn.own) str(page) if {{ path -m str / }} {_FROM_BROWSERS}{free}")
+    if not several:
+        found.append(f"http-request set-var(txn.target) str({key}) if {{ var(txn.own) -m str page }}")
+    return found
+
+
+def _proxied() -> list[str]:
+    """What a workload may answer to: a page of its own that is shown here must not be one of this origin."""
+    return [
+        "http-request set-var(txn.proxied) bool(true) if { path -m sub /proxy/ } or { path -m end /proxy } or { path -m sub % }"
+    ]
+
+
+def _slash() -> list[str]:
+    """A browser finds what belongs to the page of a context only where its path ends in a slash."""
+    whole = f"{{ path -m beg {CLUSTERS_PATH} }} !{{ path,field(4,/,0) -m found }} !{{ path -m end / }}"
+    return [f"http-request redirect location %[path]/ code 307 if {whole} {_FROM_BROWSERS}"]
+
+
+def _service(listener: Listener) -> list[str]:
+    """Everything goes to one service. The API server writes that path before links in pages, so what has it keeps it."""
+    path = quote(f"{listener.service}/")
+    return [
+        f"http-request set-path {listener.service}%[path] unless {{ path -m beg {path} }}",
+        "http-request set-var(txn.path) path",
+    ]
 
 
 def _static(prefix: str, api: str) -> str:
@@ -134,7 +174,7 @@ def _led(listener: Listener, plan: ProxyPlan) -> list[str]:
     plain = "%[var(txn.target)]" if listener.several else listener.target
     stream = stream_name(plain)
     found: list[str] = []
-    if plan.static is not None or listener.token:
+    if not listener.service and (plan.static is not None or plan.page or listener.token):
         found.append("use_backend %[var(txn.own)] if { var(txn.own) -m found }")
     found.append(f"use_backend {plain} if {guards.ORDINARY}")
     found += [f"use_backend {stream} if {condition}" for condition in streams.conditions()]
