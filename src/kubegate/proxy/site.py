@@ -18,7 +18,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from kubegate.model.proxy_plan import LOGIN_PATH
 from kubegate.proxy.static_files import Files
 
-_BACKLOG = 64
 # The cookie is not sent with what a page of another site leads to, so the way from here on begins here.
 _WELCOME = """<!doctype html>
 <meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>kubegate proxy</title>
@@ -51,42 +50,26 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    path: Path, login: Login | None, folder: Path | None, prefix: str, pages: Sequence[BaseRoute] = ()
+    listener: socket.socket, login: Login | None, folder: Path | None, prefix: str, pages: Sequence[BaseRoute] = ()
 ) -> AsyncIterator[None]:
-    """Answer on the socket `path` inside the block; files of `folder` below `prefix`, and `pages`. Raises OSError."""
-    with _listener(path) as listener:
-        config = uvicorn.Config(
-            _application(login, folder, prefix, pages),
-            http="h11",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]), name="site")
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            await asyncio.wait({task})
-
-
-@contextlib.contextmanager
-def _listener(path: Path) -> Iterator[socket.socket]:
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        # The folder is private already; the mode is for those who look.
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-        try:
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)
+    """Answer on a socket that listens, inside the block; files of `folder` below `prefix`, and `pages`."""
+    config = uvicorn.Config(
+        _application(login, folder, prefix, pages),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="site")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.wait({task})
 
 
 def _application(login: Login | None, folder: Path | None, prefix: str, pages: Sequence[BaseRoute]) -> Starlette:

@@ -26,7 +26,9 @@ from kubegate.runtime.local_services import LocalServices
 from kubegate.runtime.local_settings import Settings
 from kubegate.runtime.process import Say
 from kubegate.runtime.signals import Stop
+from kubegate.system import listeners
 from kubegate.system.folders import runtime_folder
+from kubegate.system.listeners import Listening
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -54,6 +56,7 @@ class LocalProxy:
         self._opened_services = LocalServices()
         self._services = contextlib.AsyncExitStack()
         self._serves_itself = False
+        self._site: Listening | None = None
         self.token = ""
 
     @property
@@ -109,6 +112,10 @@ class LocalProxy:
         try:
             # While HAProxy starts, what it will ask is loaded.
             await asyncio.sleep(0)
+            if self._has_pages:
+                # Whoever comes before it is served waits.
+                self._site = listeners.unix(Path(self._site_socket))
+                self._services.callback(self._site.close)
             await self._services.enter_async_context(self._answering(plane))
             if self.token or settings.www is not None:
                 await self._services.enter_async_context(self._serving_itself())
@@ -159,7 +166,8 @@ class LocalProxy:
         shown = [one for one in self._opened if one.token]
         login = Login(self.token, secrets.token_urlsafe(16), secure=all(one.pem for one in shown)) if shown else None
         pages = self._pages() if self._settings.page else ()
-        async with serving(Path(self._site_socket), login, self._settings.www, self._settings.www_prefix, pages):
+        assert self._site is not None, "it listens"
+        async with serving(self._site.socket, login, self._settings.www, self._settings.www_prefix, pages):
             if login is not None:
                 self._say(f"clients show this token (Authorization: Bearer): {self.token}")
                 urls = " or ".join(f"{one.url}{LOGIN_PATH}?key={login.key}" for one in shown if one.url)
@@ -208,6 +216,11 @@ class LocalProxy:
         for one in self._contexts:
             if one.key == key:
                 await one.refresh()
+
+    @property
+    def _has_pages(self) -> bool:
+        """Whether there is something that the proxy serves itself."""
+        return bool(self.token) or self._settings.www is not None or self._settings.page
 
     @property
     def _ask_socket(self) -> str:

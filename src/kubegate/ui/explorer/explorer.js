@@ -207,7 +207,7 @@ async function showGroup(name) {
       spec,
       dom_id: "#swagger",
       deepLinking: false,
-      docExpansion: "none",
+      docExpansion: "list",
       defaultModelsExpandDepth: -1,
       filter: true,
       tryItOutEnabled: true,
