@@ -96,7 +96,10 @@ def _slash() -> list[str]:
 def _service(listener: Listener) -> list[str]:
     """Everything goes to one service. The API server writes that path before links in pages, so what has it keeps it."""
     path = quote(f"{listener.service}/")
+    # The API server does not resolve these, but what stands before it might, and lead elsewhere.
+    dots = "{ path,url_dec -m sub /../ /./ } or { path,url_dec -m end /.. /. } or !{ path,url_dec -m found }"
     return [
+        deny(400, "this path has segments of dots, which may lead out of the service", f"if {dots}"),
         f"http-request set-path {listener.service}%[path] unless {{ path -m beg {path} }}",
         "http-request set-var(txn.path) path",
     ]
