@@ -258,6 +258,13 @@ element("namespace-form").addEventListener("submit", (event) => {
   event.preventDefault();
   services(element("namespace").value.trim());
 });
+for (const link of document.querySelectorAll("nav a")) {
+  link.addEventListener("click", (event) => {
+    // Some browsers tell nobody of a link within the page that a person has followed.
+    event.preventDefault();
+    location.hash = link.hash;
+  });
+}
 addEventListener("hashchange", show);
 show();
 overview();
