@@ -10,50 +10,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kubegate.proxy.relay import DialFailed, Relay, RelayTrouble
 from tests.support.forge import forge
 from tests.support.listening import closed_port
-from tests.support.proxies import QUOTED, pproxy, ssh_socks, tinyproxy
+from tests.support.proxies import QUOTED, Server, pproxy, ssh_socks, tinyproxy
 from tests.support.tls import authority, server_context
 from tests.support.wire import Wire
 
 CA = authority("proxies")
 LEAF = forge("proxy", CA, names=["127.0.0.1"])
 BIG = os.urandom(3 << 20)
-
-
-class Server:
-    """A TCP server that plays one script with each connection, in threads."""
-
-    def __init__(self, script: Callable[[Wire], None], port: int = 0, **wire: Any) -> None:
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self.port = int(self._listener.getsockname()[1])
-        self._script, self._wire = script, wire
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._play, args=(connection,), daemon=True).start()
-
-    def _play(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), Wire(connection, **self._wire) as wire:
-            self._script(wire)
-
-    def __enter__(self) -> "Server":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
 
 def echo(wire: Wire) -> None:
@@ -83,7 +52,9 @@ class Visitor:
     def __init__(self, folder: Path, proxy_url: str, port: int, *, host: str = "127.0.0.1", seconds: float = 5.0) -> None:
         self.path = folder / "relay.sock"
         self.said: list[str] = []
-        self._make = lambda: Relay(proxy_url, host, port, self.path, ca_pem=CA.pem, say=self.said.append, seconds=seconds)
+        self._make: Callable[[], Relay] = lambda: Relay(
+            proxy_url, host, port, self.path, ca_pem=CA.pem, say=self.said.append, seconds=seconds
+        )
 
     def run(self, script: Callable[[Wire], bytes]) -> bytes:
         """The result of a script that is played with one connection."""
@@ -91,7 +62,7 @@ class Visitor:
         def visit() -> bytes:
             connection = socket.socket(socket.AF_UNIX)
             connection.connect(str(self.path))
-            with _Unix(connection) as wire:
+            with UnixWire(connection) as wire:
                 return script(wire)
 
         async def play() -> bytes:
@@ -112,7 +83,7 @@ class Visitor:
         return said
 
 
-class _Unix(Wire):
+class UnixWire(Wire):
     """A wire over a unix socket, which knows no TCP_NODELAY."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -241,11 +212,16 @@ def test_a_client_that_has_gone_does_not_leave_a_connection(tmp_path: Path) -> N
         Visitor(tmp_path, f"http://127.0.0.1:{proxy.port}", server.port).run(visit)
 
 
+def greet(wire: Wire) -> bytes:
+    wire.send(b"hello")
+    return wire.receive()
+
+
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_names_are_resolved_by_the_proxy(tmp_path: Path, scheme: str) -> None:
     with Server(echo) as server, pproxy(tmp_path, scheme) as port:
         visitor = Visitor(tmp_path, f"{scheme}://127.0.0.1:{port}", server.port, host="localhost")
-        assert visitor.run(lambda wire: (wire.send(b"hello"), wire.receive())[1]) == b"hello"
+        assert visitor.run(greet) == b"hello"
         visitor = Visitor(tmp_path, f"{scheme}://127.0.0.1:{port}", server.port, host="none.invalid")
         assert visitor.run(lambda wire: wire.receive()) == b""
 
@@ -279,8 +255,12 @@ def test_a_proxy_that_is_not_there(tmp_path: Path) -> None:
     assert f"127.0.0.1:1 is not reached through the proxy: nothing listens on 127.0.0.1:{port}" in said
 
 
+def hear(wire: Wire) -> None:
+    wire.receive_rest()
+
+
 def test_a_proxy_that_does_not_answer(tmp_path: Path) -> None:
-    with Server(lambda wire: wire.receive_rest() and None) as proxy:
+    with Server(hear) as proxy:
         began = time.monotonic()
         said = Visitor(tmp_path, f"socks5://127.0.0.1:{proxy.port}", 1, seconds=0.5).fails()
     assert time.monotonic() - began < 2

@@ -6,14 +6,17 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.forge import Forged
 from tests.support.listening import closed_port
+from tests.support.wire import Wire
 
 USER, PASSWORD = "jane doe", "very-secret:%/@"
 QUOTED = "jane%20doe:very-secret%3A%25%2F%40"
@@ -27,6 +30,36 @@ def needed(program: str) -> str:
     if found is None:
         pytest.skip(f"{program} is not installed")
     return found
+
+
+class Server:
+    """A TCP server that plays one script with each connection, in threads."""
+
+    def __init__(self, script: Callable[[Wire], None], port: int = 0, **wire: Any) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._listener.getsockname()[1])
+        self._script, self._wire = script, wire
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._play, args=(connection,), daemon=True).start()
+
+    def _play(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), Wire(connection, **self._wire) as wire:
+            self._script(wire)
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
 
 @contextlib.contextmanager
