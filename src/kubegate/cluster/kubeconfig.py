@@ -124,7 +124,7 @@ def _resolved(parts: _Parts, merged: Merged, overrides: Overrides, problems: lis
         ca_file=cluster.ca_file if tls else None,
         missing=merged.missing,
         declared_server=cluster.declared_server,
-        kuberc=str(overrides.kuberc),
+        kuberc=str(overrides.kuberc or ""),
         warnings=tuple(warnings),
         implicit=parts.implicit,
     )

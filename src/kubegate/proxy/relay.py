@@ -141,6 +141,8 @@ async def _until_gone(client: PlainPipe, forth: "asyncio.Task[None]") -> None:
     """A client that has ended its direction may still read; one that has gone, as the kernel tells, does not."""
     await asyncio.wait([forth])
     connection: socket.socket = client.writer.get_extra_info("socket")
+    if connection.fileno() < 0:
+        raise ConnectionResetError("the client has gone")
     watching = select.poll()
     watching.register(connection.fileno(), 0)
     while not any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in watching.poll(0)):  # noqa: ASYNC110
