@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from kubegate.cluster import in_cluster
@@ -125,7 +124,7 @@ def _resolved(parts: _Parts, merged: Merged, overrides: Overrides, problems: lis
         ca_file=cluster.ca_file if tls else None,
         missing=merged.missing,
         declared_server=cluster.declared_server,
-        kuberc=str(overrides.kuberc),
+        kuberc=str(overrides.kuberc or ""),
         warnings=tuple(warnings),
         implicit=parts.implicit,
     )
@@ -222,6 +221,9 @@ def _flagged(entries: Entries, name: str, kind: str, problems: list[Problem]) ->
 
 def _offer(entries: Entries, wanted: str, before: str = "") -> str:
     """A hint with the names that do exist, the most similar first."""
+    # Only a mistake waits for it to be loaded.
+    from difflib import get_close_matches
+
     close = get_close_matches(wanted, entries, n=3) if wanted else []
     names = [printable(name) for name in dict.fromkeys([*close, *sorted(entries)])]
     if not names:

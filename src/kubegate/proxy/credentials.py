@@ -85,6 +85,7 @@ class Credentials:
     async def start(self) -> Login:
         """The first login, which is not published; only now a plugin may ask a person, if standard input is a terminal.
 
+        What of the kubeconfig is not used, and the like, is said as a warning.
         Raises InvalidInput, PluginFailed or ProviderFailed.
         """
         context, states = await asyncio.to_thread(self._read, ())
@@ -127,6 +128,11 @@ class Credentials:
     async def _after_refusal(self) -> bool:
         try:
             before = self._login
+            if self._changing.locked():
+                async with self._changing:
+                    # What was being done may have been just this.
+                    if not sends_the_same(before, self._login):
+                        return True
             await self._look("it was not accepted any more", renew=True)
             return not sends_the_same(before, self._login)
         finally:
