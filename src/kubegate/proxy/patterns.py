@@ -1,7 +1,7 @@
 """Patterns with the meaning that Go's `regexp` gives them, by RE2, and the lists of them that flags carry.
 
-RE2 differs from Go in four things, which are made up for here: it takes `\\C`, names of groups that are not ASCII, and a name
-that is given twice; and a byte that is not UTF-8 fits nothing in it, where Go reads U+FFFD.
+RE2 differs from Go in some things, which are made up for here: it takes `\\C`, names of groups that are not ASCII, and a name
+that is given twice; a byte that is not UTF-8 fits nothing in it, where Go reads U+FFFD; and `\\B` fits within a character.
 """
 
 import re
@@ -42,7 +42,10 @@ class Compiled:
 
     def search(self, text: bytes) -> bool:
         """Whether it fits anywhere in a text, which is UTF-8 (`as_go_reads`)."""
-        return self._found.search(text) is not None
+        match = self._found.search(text)
+        while match is not None and match.start() == match.end() and _within_a_character(text, match.start()):
+            match = self._found.search(text, match.start() + 1)
+        return match is not None
 
 
 class PatternRefused(ValueError):
@@ -148,6 +151,10 @@ def _class_end(text: str, start: int) -> int:
         named = _CLASS_NAME.match(text, position)
         position = named.end() if named else position + (2 if text[position] == "\\" else 1)
     return position + 1
+
+
+def _within_a_character(text: bytes, position: int) -> bool:
+    return position < len(text) and text[position] & 0xC0 == 0x80
 
 
 def _refused_by_go(text: str) -> str:
