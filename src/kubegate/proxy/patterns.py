@@ -1,7 +1,7 @@
 """Patterns with the meaning that Go's `regexp` gives them, by RE2, and the lists of them that flags carry.
 
-RE2 differs from Go in some things, which are made up for here: it takes `\\C`, names of groups that are not ASCII, and a name
-that is given twice; a byte that is not UTF-8 fits nothing in it, where Go reads U+FFFD; and `\\B` fits within a character.
+RE2 differs from Go in some things, which are made up for here: it takes `\\C` and names of groups that are not ASCII; a byte
+that is not UTF-8 fits nothing in it, where Go reads U+FFFD; and `\\B` fits within a character.
 """
 
 import re
@@ -159,18 +159,12 @@ def _within_a_character(text: bytes, position: int) -> bool:
 
 def _refused_by_go(text: str) -> str:
     """Why Go does not take a pattern that RE2 takes; empty if it does."""
-    names: set[str] = set()
     for position, mark in _tokens(text):
         if mark == "\\C":
             return "invalid escape sequence: `\\C`"
         group = _GROUP.match(text, position + 1) if mark == "(" else None
-        if group is None:
-            continue
-        if not re.fullmatch(r"[0-9A-Za-z_]+", group[1]):
+        if group is not None and not re.fullmatch(r"[0-9A-Za-z_]+", group[1]):
             return f"invalid named capture: `{group[1]}`"
-        if group[1] in names:
-            return f"duplicate name of a capture: `{group[1]}`"
-        names.add(group[1])
     return ""
 
 
