@@ -13,6 +13,7 @@ from kubegate.render.haproxy.errors import status_json
 from kubegate.render.haproxy.local.filters import lua
 from tests.support.filter_lists import with_lists
 from tests.support.filtered import Filtered
+from tests.support.rawh2 import Refused
 from tests.support.rawhttp import Answer, request
 
 pytestmark = pytest.mark.haproxy
@@ -124,6 +125,31 @@ def test_haproxy_decides_as_the_judge_does(
     assert answer.status == verdict.status
     if not verdict.allowed and method != "HEAD":
         assert answer.body.decode() == status_json(verdict.status, verdict.message)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(method=st.sampled_from(METHODS), host=hosts, path=paths, query=queries, body=st.sampled_from([b"", b"{}"]))
+def test_in_http2_it_does_too(proxy: Filtered, method: str, host: str, path: str, query: str, body: bytes) -> None:
+    raw_host, raw_path = host.encode("latin-1"), path.encode("latin-1")
+    pseudo = [
+        (":method", method),
+        (":scheme", "http"),
+        (":authority", raw_host),
+        (":path", raw_path + (f"?{query}".encode() if query else b"")),
+    ]
+    with proxy.h2() as client:
+        try:
+            stream = client.send_fields(pseudo, end=not body)
+            if body:
+                client.send(stream, body)
+            answer = client.answer(stream)
+        except Refused:
+            # It was not valid HTTP to HAProxy, whatever the rules say.
+            return
+    # HAProxy takes the port of the scheme off an authority (RFC 3986, 6.2.3) before anything sees it.
+    seen = raw_host.removesuffix(b":80").decode(errors="surrogateescape")
+    verdict = proxy.judge.verdict(method, seen, raw_path, query.encode(), body=True)
+    assert answer.status == (400 if answer.header("content-type").startswith("text/html") else verdict.status)
 
 
 def test_an_ordinary_request_never_meets_lua_and_the_others_fail_closed_with_it() -> None:

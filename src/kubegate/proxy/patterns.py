@@ -94,6 +94,14 @@ def read_list(flag: str, values: Sequence[str]) -> tuple[tuple[Pattern, ...], li
     return _patterns(texts), problems
 
 
+def doubts(flag: str, patterns: Sequence[Pattern]) -> list[Problem]:
+    """What is probably not meant about patterns that are accepted: an empty one, from a comma too many, fits everything."""
+    if len(patterns) < 2 or all(pattern.text for pattern in patterns):
+        return []
+    message = "an empty pattern, before or after a comma, fits everything"
+    return [Problem(flag, "pattern.empty", message, "leave the comma out")]
+
+
 def split(text: str) -> Iterator[str]:
     """The patterns of a list, by the commas that belong to none of them."""
     start = depth = 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubegate.proxy.patterns import Compiled, PatternRefused, as_go_reads, check_patterns, read_list, split
+from kubegate.proxy.patterns import Compiled, PatternRefused, as_go_reads, check_patterns, doubts, read_list, split
 
 DEFAULT = "^/api/.*/pods/.*/exec"
 
@@ -123,3 +123,12 @@ def test_a_refused_pattern_is_told_by_flag_place_and_text() -> None:
 def test_every_refused_pattern_is_told() -> None:
     problems = check_patterns("--reject-paths", ["a", "(", "b", "(?=x)"])
     assert [problem.message.split(":")[0] for problem in problems] == ["pattern 2 of 4, `(`", "pattern 4 of 4, `(?=x)`"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [("a,", True), (",a", True), ("a,,b", True), ("a,b", False), ("", False), ("a", False)]
+)
+def test_a_comma_too_many_is_told_for_its_empty_pattern_fits_everything(value: str, told: bool) -> None:
+    patterns, problems = read_list("--accept-paths", [value])
+    assert not problems
+    assert [problem.where for problem in doubts("--accept-paths", patterns)] == ["--accept-paths"] * told
