@@ -166,11 +166,20 @@ def test_every_refused_pattern_of_every_list_is_told() -> None:
 
 
 def test_a_path_too_long_for_patterns_as_large_is_refused_before_they_are_looked_for() -> None:
-    judge = Judge(with_lists(reject_paths="a.{1000}b.{1000}c.{1000}d"))
-    assert judge.longest_path == 2048
-    verdict = judge.verdict("GET", "localhost", b"/" + b"a" * 2048, b"")
+    judge = Judge(with_lists(reject_paths="a.{1000}b.{1000}c"))
+    assert judge.longest == 1024
+    verdict = judge.verdict("GET", "localhost", b"/" + b"a" * 1024, b"")
     assert (verdict.allowed, verdict.status) == (False, 400)
-    assert judge.verdict("GET", "localhost", b"/" + b"a" * 2047, b"").allowed
+    assert judge.verdict("GET", "localhost", b"/" + b"a" * 1023, b"").allowed
+    assert judge.verdict("GET", "x" * 1025, b"/", b"").rule == "length"
+    # What counts is what RE2 gets to see: three bytes for a bad one.
+    assert not judge.verdict("GET", "localhost", b"/" + b"%ff" * 342, b"").allowed
+
+
+def test_patterns_that_are_larger_still_are_refused() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Judge(with_lists(reject_paths="a.{1000}b.{1000}c.{1000}d"))
+    assert [problem.code for problem in refused.value.problems] == ["pattern.large"]
 
 
 def test_patterns_of_plain_strings_take_paths_of_any_length() -> None:
