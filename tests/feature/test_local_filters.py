@@ -261,3 +261,18 @@ def test_a_path_as_long_as_haproxy_takes_is_decided() -> None:
         assert refused(proxy.once("GET", f"{NS}/pods/{'p/' * 25_000}exec"), 403)
         assert refused(proxy.once("GET", f"/api/a%0a{'/pods/x' * 7000}/exec\n"[:-1] + "%"), 400)
         assert proxy.once("GET", f"/api/a%0a{'/pods/x' * 7000}/exec").status == 200
+
+
+@pytest.mark.parametrize("target", [f"{NS}/pods/p/exec", "/apis/subresources.example.com/v1/namespaces/d/machines/m/console"])
+def test_a_websocket_of_http2_is_closed_too(target: str) -> None:
+    fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", target),
+    ]
+    with Filtered(replace(with_lists(reject_paths=""), read_only=True)) as proxy, proxy.h2() as client:
+        stream = client.send_fields([*fields, ("sec-websocket-version", "13")], end=False)
+        assert client.answer(stream).status == 403
+        assert [question.split(b"\n")[4] for question in proxy.asked] == [b"upgrade,body"]
