@@ -49,7 +49,7 @@ class Decider:
     async def serving(self, path: Path) -> AsyncIterator[None]:
         """Answer on the socket `path` inside the block. Raises OSError if it cannot be made."""
         with _listener(path) as listener:
-            server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MOST_BYTES)
+            server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MOST_BYTES, backlog=_BACKLOG)
             try:
                 yield
             finally:
@@ -118,7 +118,6 @@ def _listener(path: Path) -> Iterator[socket.socket]:
         # The folder is private already; the mode is for those who look.
         listener.bind(str(path))
         path.chmod(0o600)
-        listener.listen(_BACKLOG)
         listener.setblocking(False)
         try:
             yield listener

@@ -1,7 +1,7 @@
 """Patterns with the meaning that Go's `regexp` gives them, by RE2, and the lists of them that flags carry.
 
-RE2 differs from Go in four things, which are made up for here: it takes `\\C`, names of groups that are not ASCII, and a name
-that is given twice; and a byte that is not UTF-8 fits nothing in it, where Go reads U+FFFD.
+RE2 differs from Go in some things, which are made up for here: it takes `\\C` and names of groups that are not ASCII; a byte
+that is not UTF-8 fits nothing in it, where Go reads U+FFFD; and `\\B` fits within a character.
 """
 
 import re
@@ -42,7 +42,10 @@ class Compiled:
 
     def search(self, text: bytes) -> bool:
         """Whether it fits anywhere in a text, which is UTF-8 (`as_go_reads`)."""
-        return self._found.search(text) is not None
+        match = self._found.search(text)
+        while match is not None and match.start() == match.end() and _within_a_character(text, match.start()):
+            match = self._found.search(text, match.start() + 1)
+        return match is not None
 
 
 class PatternRefused(ValueError):
@@ -89,6 +92,14 @@ def read_list(flag: str, values: Sequence[str]) -> tuple[tuple[Pattern, ...], li
             )
             problems.append(Problem(flag, "pattern.list", message, _LIST_HINT))
     return _patterns(texts), problems
+
+
+def doubts(flag: str, patterns: Sequence[Pattern]) -> list[Problem]:
+    """What is probably not meant about patterns that are accepted: an empty one, from a comma too many, fits everything."""
+    if len(patterns) < 2 or all(pattern.text for pattern in patterns):
+        return []
+    message = "an empty pattern, before or after a comma, fits everything"
+    return [Problem(flag, "pattern.empty", message, "leave the comma out")]
 
 
 def split(text: str) -> Iterator[str]:
@@ -150,20 +161,18 @@ def _class_end(text: str, start: int) -> int:
     return position + 1
 
 
+def _within_a_character(text: bytes, position: int) -> bool:
+    return position < len(text) and text[position] & 0xC0 == 0x80
+
+
 def _refused_by_go(text: str) -> str:
     """Why Go does not take a pattern that RE2 takes; empty if it does."""
-    names: set[str] = set()
     for position, mark in _tokens(text):
         if mark == "\\C":
             return "invalid escape sequence: `\\C`"
         group = _GROUP.match(text, position + 1) if mark == "(" else None
-        if group is None:
-            continue
-        if not re.fullmatch(r"[0-9A-Za-z_]+", group[1]):
+        if group is not None and not re.fullmatch(r"[0-9A-Za-z_]+", group[1]):
             return f"invalid named capture: `{group[1]}`"
-        if group[1] in names:
-            return f"duplicate name of a capture: `{group[1]}`"
-        names.add(group[1])
     return ""
 
 
