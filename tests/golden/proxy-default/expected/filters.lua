@@ -11,6 +11,15 @@ local templates = {
 local exact, disabled, guarded = true, false, false
 local verdicts = Map.new("verdicts.map", Map._str)
 
+-- The byte of each escape, in any mixture of upper and lower case.
+local decoded = {}
+for byte = 0, 255 do
+  local high, low = string.format("%x", byte // 16), string.format("%x", byte % 16)
+  for _, code in ipairs{high .. low, high:upper() .. low, high .. low:upper(), high:upper() .. low:upper()} do
+    decoded[code] = string.char(byte)
+  end
+end
+
 -- Whether a text has the parts of an entry, in their order. Texts have no line feed.
 local function fits(entry, text)
   local parts, last, from = entry[2], #entry[2], 1
@@ -92,7 +101,7 @@ local function judge(txn)
   local path = raw
   if raw:find("%", 1, true) then
     if raw:gsub("%%%x%x", ""):find("%", 1, true) then return bad_path end
-    path = raw:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
+    path = raw:gsub("%%(%x%x)", decoded)
   end
   if disabled then return true end
   local found = by_lists(method, host, path)
