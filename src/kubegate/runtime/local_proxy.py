@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from kubegate.errors import KubegateError
+from kubegate.model.problem import InvalidInput, Problem
 from kubegate.model.proxy_plan import LOGIN_PATH, Admission, ProxyPlan, Static
 from kubegate.runtime.binary import find
 from kubegate.runtime.descriptors import most_connections
@@ -81,8 +82,14 @@ class LocalProxy:
 
     async def _open(self) -> None:
         settings = self._settings
-        self._contexts = chosen(settings, self._environ, self._say)
-        self._opened = open_listeners(settings, self._contexts)
+        problems: list[Problem] = []
+        for work in (self._choose, self._listen):
+            try:
+                work()
+            except InvalidInput as error:
+                problems += error.problems
+        if problems:
+            raise InvalidInput(problems)
         self._opened = secured(self._opened, settings, self._environ, self._say)
         if any(one.token for one in self._opened):
             self.token = secrets.token_urlsafe(32)
@@ -105,6 +112,12 @@ class LocalProxy:
                 await self._services.enter_async_context(self._serving_itself())
         finally:
             await starting
+
+    def _choose(self) -> None:
+        self._contexts = chosen(self._settings, self._environ, self._say)
+
+    def _listen(self) -> None:
+        self._opened = open_listeners(self._settings)
 
     async def _prepare(self, one: LocalContext) -> None:
         """Find out about a context what can be found out now. Raises KubegateError if it was asked for by name."""
