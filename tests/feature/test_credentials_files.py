@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import statistics
+import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,27 @@ def test_a_token_in_the_kubeconfig(desk: Desk) -> None:
     desk.write()
     desk.run(scene)
     assert (desk.first.authorization, desk.sent(), desk.said) == ("Bearer first", ["Bearer second", "Bearer third"], [])
+
+
+def test_everything_is_in_force_within_a_second(desk: Desk) -> None:
+    took: dict[str, list[float]] = {"rotation": [], "removal": [], "return": []}
+
+    async def timed(desk: Desk, what: str, contexts: list[object] | None = None) -> None:
+        began, count = time.monotonic(), len(desk.published)
+        desk.write(**({} if contexts is None else {"contexts": contexts}))
+        await desk.publishes(count + 1)
+        took[what].append(time.monotonic() - began)
+
+    async def scene(desk: Desk) -> None:
+        for number in range(5):
+            desk.user = {"token": f"number-{number}"}
+            await timed(desk, "rotation")
+            await timed(desk, "removal", [])
+            await timed(desk, "return")
+
+    desk.write()
+    desk.run(scene)
+    assert all(statistics.median(times) < 1 for times in took.values()), took
 
 
 def test_the_context_stays_the_one_of_the_start(desk: Desk) -> None:

@@ -17,7 +17,8 @@ from kubegate.cluster.login import Login
 from kubegate.proxy.credentials import Credentials
 
 V1 = "client.authentication.k8s.io/v1"
-WITHIN_SECONDS = 1.0
+# How long is waited; how long it takes is a test of its own.
+WITHIN_SECONDS = 5.0
 QUIET_SECONDS = 0.9
 
 

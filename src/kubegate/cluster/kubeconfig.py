@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kubegate.cluster import in_cluster
@@ -19,6 +19,7 @@ from kubegate.model.problem import InvalidInput, Problem
 
 __all__ = ["Chosen", "Context", "load"]
 
+_FLAG = "--context"
 _MOST_NAMES_SHOWN = 12
 _DEFAULT_SERVER = "http://localhost:8080"
 _DEFAULT_NAME = "default"
@@ -68,18 +69,25 @@ class Chosen:
         self._overrides = overrides
         self._fallback = fallback
         self._implicit = False
+        self._place = "" if context is None else _FLAG
 
     def __call__(self) -> Context:
         """Read it now. Raises InvalidInput."""
-        found = load(
-            self._kubeconfig,
-            self._context,
-            self._environ,
-            overrides=self._overrides,
-            fallback=self._fallback,
-            implicit=self._implicit,
-        )
+        try:
+            found = load(
+                self._kubeconfig,
+                self._context,
+                self._environ,
+                overrides=self._overrides,
+                fallback=self._fallback,
+                implicit=self._implicit,
+            )
+        except InvalidInput as error:
+            # The name was read and not given.
+            moved = [replace(one, where=self._place) if one.where == _FLAG else one for one in error.problems]
+            raise InvalidInput(moved) from None
         self._implicit = found.implicit
+        self._place = self._place or ", ".join(printable(str(file)) for file in found.files)
         if not found.implicit:
             self._context = found.name
         return found
@@ -192,7 +200,7 @@ def _of_flags(file: Path) -> Entry:
 
 
 def _chosen(merged: Merged, context: str | None) -> Entry:
-    name, where = (context, "--context") if context else (merged.current_context, merged.current_where)
+    name, where = (context, _FLAG) if context else (merged.current_context, merged.current_where)
     if not name:
         where = ", ".join(printable(str(file)) for file in merged.files)
         message = "no context is chosen, and there is no current-context"
