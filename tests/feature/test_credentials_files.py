@@ -175,7 +175,7 @@ def test_what_is_removed_and_comes_back(desk: Desk, what: str) -> None:
     desk.run(scene)
     assert desk.sent() == [None, "Bearer first"]
     assert "requests are refused until it is back" in desk.said[0]
-    assert desk.said[1:] == ["context x is there again"]
+    assert desk.said[1:] == ["context x can be used again"]
 
 
 def test_a_file_that_is_written_slowly(desk: Desk) -> None:
