@@ -13,6 +13,7 @@ from kubegate.cluster.fields import Fields
 from kubegate.cluster.merge import Merged, read_merged
 from kubegate.cluster.overrides import NO_OVERRIDES, Overrides, with_scheme
 from kubegate.cluster.plain_http import ignored
+from kubegate.cluster.plugin_policy import read_policy
 from kubegate.cluster.user import read_user
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
@@ -48,6 +49,8 @@ def load(
         parts = _without_context(merged, overrides, environ, problems, warnings)
     else:
         parts = _of_context(merged, _chosen(merged, context), overrides, problems)
+    if overrides.kuberc:
+        problems += _kuberc_problems(str(overrides.kuberc), environ)
     return _resolved(parts, merged, overrides, problems, warnings)
 
 
@@ -218,6 +221,15 @@ def _named(entries: Entries, name: str, fields: Fields, kind: str) -> Entry | No
     elif name not in entries:
         fields.wrong(kind, f"{kind}.unknown", f"there is no {kind} '{printable(name)}'", _offer(entries, name))
     return entries.get(name) if name else None
+
+
+def _kuberc_problems(kuberc: str, environ: Mapping[str, str]) -> tuple[Problem, ...]:
+    """What is wrong with a kuberc that a flag names, whether or not there is a plugin."""
+    try:
+        read_policy(kuberc, environ)
+    except InvalidInput as error:
+        return error.problems
+    return ()
 
 
 def _flagged(entries: Entries, name: str, kind: str, problems: list[Problem]) -> Entry | None:
