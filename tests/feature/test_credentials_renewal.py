@@ -121,6 +121,31 @@ def test_a_plugin_that_has_to_ask_is_not_begun(desk: Desk) -> None:
     assert "it has to ask a person" in desk.said[0]
 
 
+def test_a_login_that_fails_at_first(desk: Desk) -> None:
+    async def scene(desk: Desk) -> None:
+        assert desk.first.authorization == ""
+        desk.grants("second")
+        await desk.publishes()
+
+    desk.plugin(f"cat {desk.folder}/answer")
+    desk.write()
+    desk.may_fail = True
+    desk.run(scene)
+    assert (desk.sent(), desk.said) == (["Bearer second"], ["context x can be used again"])
+
+
+def test_a_file_that_is_missing_at_first(desk: Desk) -> None:
+    async def scene(desk: Desk) -> None:
+        (desk.folder / "token").write_text("second")
+        await desk.publishes(within=1.5)
+
+    desk.user = {"tokenFile": "token"}
+    desk.write()
+    desk.may_fail = True
+    desk.run(scene)
+    assert desk.sent() == ["Bearer second"]
+
+
 def test_renewed_ahead_of_its_end_while_in_use(desk: Desk) -> None:
     async def scene(desk: Desk) -> None:
         desk.credentials.used()

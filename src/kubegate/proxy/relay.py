@@ -7,24 +7,33 @@ import asyncio
 import os
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from kubegate.cluster.context import Context
 from kubegate.cluster.environ_proxy import proxy_for
 from kubegate.errors import KubegateError
 from kubegate.proxy.dial import DialFailed, Proxy, dial, read_proxy
 from kubegate.proxy.pipe import Pipe, PlainPipe
 from kubegate.system.files import reason
 
-__all__ = ["DialFailed", "Relay", "RelayTrouble", "proxy_for"]
+__all__ = ["DialFailed", "Relay", "RelayTrouble", "proxy_for", "proxy_of"]
 
 _BACKLOG = 1024
 _DIAL_SECONDS = 10.0
 # How often it is looked whether who has ended one direction has gone altogether.
 _LOOK_SECONDS = 1.0
 _CLOSE_SECONDS = 30.0
+
+
+def proxy_of(context: Context, environ: Mapping[str, str]) -> str | None:
+    """The URL of the proxy on the way to a context's API server: its `proxy-url`, else what the environment names.
+
+    Raises InvalidInput if that names no proxy.
+    """
+    return context.proxy_url or proxy_for(context.url, environ)
 
 
 class RelayTrouble(KubegateError):
