@@ -82,10 +82,19 @@ def _quick(filters: Filters) -> list[str] | None:
     for one in sequences:
         if one is not None:
             unwanted.add(*_necessary(one))
+    if _minds_the_root(filters):
+        unwanted.add("str", ["/"])
     if filters.read_only:
         methods = tuple(m for m in methods if m in _READING)
     # Without it, a path that nobody has set would have none of the strings.
     return [f"{{ {_PATH} -m found }}", *unwanted.none(), *_method(methods, filters), *conditions, *lists]
+
+
+def _minds_the_root(filters: Filters) -> bool:
+    """Whether it matters that the root is the empty text to patterns."""
+    everything = any(one.sequence and one.sequence.matches_all for one in filters.accept_paths)
+    empty = any(one.sequence and one.sequence.matches_empty_only for one in filters.reject_paths)
+    return not filters.disabled and (not everything or empty)
 
 
 def _fits(pattern: Pattern, method: str) -> bool:
