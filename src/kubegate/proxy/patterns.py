@@ -126,9 +126,7 @@ def _patterns(texts: Sequence[str]) -> tuple[Pattern, ...]:
 
 
 def _only_a_list(flag: str, text: str) -> bool:
-    """Whether a pattern is made of several, and as one pattern fits nothing: in the middle is an end of the text, or a comma where
-    texts have none.
-    """
+    """Whether a pattern is made of several, and fits nothing as one: an anchor within it, or a comma where there can be none."""
     pieces = list(split(text))
     if len(pieces) > 1 and flag in _WITHOUT_COMMAS:
         return True
