@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kubegate.errors import KubegateError
 from kubegate.model.filters import default_filters
 from kubegate.proxy import decider
 from kubegate.proxy.decider import Decider
@@ -152,6 +153,23 @@ def test_a_renewal_that_takes_too_long_is_not_waited_for_and_delays_no_verdict(f
         assert time.monotonic() - began < 5
 
     asked.during(folder, work)
+
+
+@pytest.mark.parametrize(("error", "answer"), [(KubegateError("no login"), b"HTTP/1.1 502 "), (RuntimeError("a fault"), b"")])
+def test_a_renewal_that_fails_is_answered_at_once(folder: Path, error: Exception, answer: bytes) -> None:
+    async def refresh(_: str) -> None:
+        raise error
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context.get("exception")))
+        async with Decider(Judge(default_filters()), Asked().decider.memo, refresh).serving(folder / "ask.sock"):
+            async with asyncio.timeout(2):
+                found = await say(folder / "ask.sock", post("/unauthorized", b'{"cluster":"prod"}'))
+        assert found[:13] == answer
+
+    told: list[BaseException | None] = []
+    asyncio.run(run())
+    assert told == ([] if answer else [error])
 
 
 def test_who_says_nothing_is_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

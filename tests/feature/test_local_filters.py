@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from kubegate.model.filters import default_filters, read_denied
+from kubegate.model.problem import InvalidInput
+from kubegate.proxy import verdict_memo
 from kubegate.render.haproxy.errors import status_json
 from kubegate.render.haproxy.local.filters import lua
 from tests.support.filter_lists import with_lists
 from tests.support.filtered import Filtered
+from tests.support.generated import Request, hosts, methods, paths, pattern_lists, queries, requests
 from tests.support.rawh2 import Refused
 from tests.support.rawhttp import Answer, request
 
@@ -49,56 +52,9 @@ def proxy(request: pytest.FixtureRequest) -> Iterator[Filtered]:
         yield proxy
 
 
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "XGET", "PROPFIND"]
-HOSTS = [
-    "localhost",
-    "127.0.0.1",
-    "[::1]",
-    "::1",
-    "a.corp",
-    "evil.com",
-    "LOCALHOST",
-    "aXb",
-    "abc",
-    "a",
-    "[0::1]",
-    "localhost,a.corp",
-    "",
-]
-PIECES = [
-    *("/api/v1", "/apis/apps/v1", "/api", "/ui", "/pods", "/p", "/exec", "/attach", "/proxy", "/secrets", "/deployments", "/x"),
-    *(
-        "/namespaces/d",
-        "/watch",
-        "//",
-        "/.",
-        "/..",
-        "%2F",
-        "%2e",
-        "%65xec",
-        "%ff",
-        "%e2%82",
-        "%C3%A9",
-        "%0a",
-        "%00",
-        "%",
-        "%zz",
-        "%25",
-    ),
-    *("a", "b", "1", ";", "\\", "é", "\xff", "/", "'", '"', "{", "|", "~", ":", "*", "/openapi/v3", "/version", "/portforward"),
-]
-paths = st.lists(st.sampled_from(PIECES), max_size=8).map("".join).map(lambda path: path if path.startswith("/") else f"/{path}")
-hosts = st.one_of(
-    st.sampled_from(HOSTS),
-    st.tuples(st.sampled_from(HOSTS), st.sampled_from(["", ".", "..", ":80", ":", ":x", ".:80", ":1:2"])).map("".join),
-    st.text("abc.[]:-_LOCALHOST127%é\xff", max_size=12),
-)
-queries = st.sampled_from(["", "dryRun=All", "watch=1", "dryRun=All&dryRun=None", "dryRun=All;x", "a=%zz", "watch"])
-
-
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    method=st.sampled_from(METHODS),
+    method=methods,
     host=hosts,
     path=paths,
     query=queries,
@@ -129,7 +85,7 @@ def test_haproxy_decides_as_the_judge_does(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(method=st.sampled_from(METHODS), host=hosts, path=paths, query=queries, body=st.sampled_from([b"", b"{}"]))
+@given(method=methods, host=hosts, path=paths, query=queries, body=st.sampled_from([b"", b"{}"]))
 def test_in_http2_it_does_too(proxy: Filtered, method: str, host: str, path: str, query: str, body: bytes) -> None:
     raw_host, raw_path = host.encode("latin-1"), path.encode("latin-1")
     pseudo: list[tuple[str, str | bytes]] = [
@@ -151,6 +107,35 @@ def test_in_http2_it_does_too(proxy: Filtered, method: str, host: str, path: str
     seen = re.sub(rb":(80)?\Z", b"", raw_host).decode(errors="surrogateescape")
     verdict = proxy.judge.verdict(method, seen, raw_path, query.encode(), body=True)
     assert answer.status == (400 if answer.header("content-type").startswith("text/html") else verdict.status)
+
+
+# Each example starts a process: a failure is shown as it was found.
+@settings(max_examples=15, deadline=None, phases=[Phase.generate])
+@given(data=st.data())
+def test_haproxy_decides_as_the_judge_does_whatever_the_lists_are(data: st.DataObject) -> None:
+    try:
+        filters = with_lists(
+            accept_hosts=data.draw(pattern_lists("^localhost$", ".*")),
+            accept_paths=data.draw(pattern_lists("^.*", "^/api,/ui$")),
+            reject_paths=data.draw(pattern_lists("", "exec")),
+            reject_methods=data.draw(pattern_lists("", "^P")),
+        )
+    except InvalidInput:
+        assume(False)
+    read_only, asked = data.draw(st.booleans()), data.draw(st.lists(requests, min_size=20, max_size=20))
+    with Filtered(replace(filters, read_only=read_only)) as proxy:
+        for one in asked:
+            decides_alike(proxy, one)
+
+
+def decides_alike(proxy: Filtered, one: Request) -> None:
+    answer = proxy.once(one.method, one.path, host=one.host)
+    if answer.header("content-type").startswith("text/html"):
+        assert answer.status == 400
+        return
+    host = one.host.encode("latin-1").decode(errors="surrogateescape")
+    verdict = proxy.judge.verdict(one.method, host, one.path.encode("latin-1"), b"", body=False)
+    assert answer.status == verdict.status, (one, verdict)
 
 
 def test_an_ordinary_request_never_meets_lua_and_the_others_fail_closed_with_it() -> None:
@@ -232,6 +217,15 @@ def test_what_python_has_decided_is_not_asked_again() -> None:
         assert proxy.once("POST", "/api/v1/pods").status == 200
         assert refused(proxy.once("GET", "/api/v1/pods", host="evil.com"), 403)
         assert len(proxy.asked) == len(proxy.remembered()) == 4
+
+
+def test_the_map_stays_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict_memo, "MOST", 10)
+    with Filtered(with_lists(reject_paths="(exec|attach)")) as proxy:
+        for number in range(25):
+            assert proxy.once("GET", f"/api/v1/pods/{number}").status == 200
+            assert len(proxy.remembered()) <= 10
+        assert len(proxy.remembered()) == 5
 
 
 def test_without_python_what_needs_it_is_refused_and_the_rest_passes() -> None:

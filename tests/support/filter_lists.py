@@ -3,6 +3,7 @@
 from kubegate.model import filters
 from kubegate.model.filters import Filters
 from kubegate.model.patterns import Pattern
+from kubegate.model.problem import InvalidInput
 from kubegate.proxy.patterns import read_list
 
 
@@ -13,11 +14,12 @@ def with_lists(
     reject_paths: str = filters.DEFAULT_REJECT_PATHS,
     reject_methods: str = filters.DEFAULT_REJECT_METHODS,
 ) -> Filters:
-    """The default filters, with these lists in the place of theirs."""
+    """The default filters, with these lists in the place of theirs. Raises InvalidInput where a flag would be refused."""
     return Filters(_list(accept_hosts), _list(accept_paths), _list(reject_paths), _list(reject_methods))
 
 
 def _list(value: str) -> tuple[Pattern, ...]:
     patterns, problems = read_list("--list", [value])
-    assert not problems, problems
+    if problems:
+        raise InvalidInput(problems)
     return patterns

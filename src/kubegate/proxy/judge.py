@@ -89,11 +89,13 @@ class Judge:
         header = host_header.encode(errors="surrogateescape")
         if max(len(paths[0]), len(header), len(method)) > self.longest:
             return refusals.too_long(self.longest)
-        if pattern := _first(self._reject_paths, *paths):
+        # To kubectl's patterns the root is the empty text, for it takes its prefix, a slash, off.
+        seen = tuple(b"" if one == b"/" else one for one in paths)
+        if pattern := _first(self._reject_paths, *dict.fromkeys(paths + seen)):
             return refusals.rejected_path(pattern)
         if pattern := _first(self._reject_methods, method.encode(errors="surrogateescape")):
             return refusals.rejected_method(pattern)
-        accepting = [_first(self._accept_paths, one) for one in paths]
+        accepting = [_first(self._accept_paths, one) for one in seen]
         if accepting[0] is None or None in accepting:
             return refusals.NO_PATH
         accepted = _first(self._accept_hosts, *(as_go_reads(one) for one in host.forms(header)))

@@ -14,6 +14,8 @@ from kubegate.model.problem import Problem
 
 _HINT = "patterns are those of Go's regexp (RE2): no look-around, no back-references"
 _LIST_HINT = "give the flag once for each pattern, or write \\, for a comma that belongs to one"
+# A method has none (RFC 9110, 5.6.2), a host in practice neither.
+_WITHOUT_COMMAS = ("--reject-methods", "--accept-hosts")
 _BAD_BYTES = re.compile("[\udc80-\udcff]")
 _GROUP = re.compile(r"\?P?<([^>]*)>")
 _COUNT = re.compile(r"\{[0-9]+,[0-9]*\}")
@@ -85,7 +87,7 @@ def read_list(flag: str, values: Sequence[str]) -> tuple[tuple[Pattern, ...], li
     texts = [value for value in values if value]
     problems = check_patterns(flag, texts)
     for number, text in enumerate(texts, 1):
-        if _only_a_list(text):
+        if _only_a_list(flag, text):
             message = (
                 f"value {number} of {len(texts)}, {shown(text)}: it looks like a list, but where the flag is given several times"
                 " each value is one pattern, and this one fits nothing"
@@ -123,9 +125,11 @@ def _patterns(texts: Sequence[str]) -> tuple[Pattern, ...]:
     return tuple(read_pattern(text) for text in texts)
 
 
-def _only_a_list(text: str) -> bool:
-    """Whether a pattern is made of several, one of them bound to an end of the text: as one pattern it fits nothing."""
+def _only_a_list(flag: str, text: str) -> bool:
+    """Whether a pattern is made of several, and fits nothing as one: an anchor within it, or a comma where there can be none."""
     pieces = list(split(text))
+    if len(pieces) > 1 and flag in _WITHOUT_COMMAS:
+        return True
     flags = text.startswith("(?")
     return not flags and (any(piece.startswith("^") for piece in pieces[1:]) or any(piece.endswith("$") for piece in pieces[:-1]))
 

@@ -74,10 +74,13 @@ class LocalContext:
         )
 
     async def log_in(self) -> None:
-        """Make the credential ready, for the first time. Raises InvalidInput or KubegateError."""
-        self._login = await self._credentials.start()
-        self.context = self._credentials.context
-        self._started = True
+        """Make the credential ready, for the first time. Raises InvalidInput or KubegateError; it may be there later, then."""
+        try:
+            self._login = await self._credentials.start()
+        finally:
+            with contextlib.suppress(RuntimeError):
+                self.context = self._credentials.context
+                self._started = True
 
     def give_up(self, why: str) -> None:
         """Requests are told that there is no credential."""

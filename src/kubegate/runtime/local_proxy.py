@@ -120,14 +120,21 @@ class LocalProxy:
         self._opened = open_listeners(self._settings)
 
     async def _prepare(self, one: LocalContext) -> None:
-        """Find out about a context what can be found out now. Raises KubegateError if it was asked for by name."""
+        """Find out about a context what can be found out now. Raises InvalidInput if it was asked for by name.
+
+        A plugin that does not log in now may do so later: as with kubectl, that keeps nothing from being served.
+        """
+        looking = asyncio.create_task(one.look(), name="look at the API server")
         try:
-            await asyncio.gather(one.look(), one.log_in())
+            await one.log_in()
         except KubegateError as error:
-            if one.asked_for:
+            if isinstance(error, InvalidInput) and one.asked_for:
                 raise
+            hint = f" ({error.hint})" if error.hint else ""
             one.give_up(error.message)
-            self._say(f"warning: context {one.context.name} has no credential: {error.message}")
+            self._say(f"context {one.context.name} has no credential, and requests get 503 until it has: {error.message}{hint}")
+        finally:
+            await looking
         one.changed = self._bring
 
     def _log(self) -> int | None:
@@ -246,7 +253,7 @@ class LocalProxy:
             with contextlib.suppress(OSError, TimeoutError):
                 now = await self._plane.requests()
                 for one in self._contexts:
-                    if now.get(one.key) != before.get(one.key):
+                    if now.get(one.key, 0) != before.get(one.key, 0):
                         one.used()
                 before = now
 

@@ -45,6 +45,18 @@ def test_names_that_only_kubectl_knows_would_deny_nothing_and_are_refused(text: 
     assert problem.hint == f"write {meant}"
 
 
+@pytest.mark.parametrize("text", ["secrets.v1", "deployments.v1.apps", "widgets.v1beta2.example.com/status"])
+def test_a_version_would_be_taken_for_a_group_and_is_refused(text: str) -> None:
+    denied, [problem] = read_denied("--deny", [text])
+    assert not denied
+    assert problem.code == "deny.version"
+
+
+@pytest.mark.parametrize("text", ["widgets.v1x.example.com", "widgets.vendor.example.com", "widgets.example.v1.com"])
+def test_a_group_that_only_looks_like_one_is_a_group(text: str) -> None:
+    assert [str(one) for one in read_denied("--deny", [text])[0]] == [text]
+
+
 def test_every_wrong_one_is_told_at_once() -> None:
     denied, problems = read_denied("--deny", ["secret", "configmaps", "A"])
     assert [str(one) for one in denied] == ["configmaps"]

@@ -95,6 +95,18 @@ def test_paths_that_the_default_list_lets_pass_or_not(path: str, accepted: bool)
     assert allows(default_filters(), "GET", "localhost", path) is accepted
 
 
+@pytest.mark.parametrize(
+    ("accept_paths", "reject_paths", "accepted"),
+    [("^.*", "", True), ("^/", "", False), ("^$", "", True), ("^.*", "^$", False), ("^.*", "^/$", False), ("^.*", "^/b", True)],
+)
+def test_the_root_is_the_empty_text_and_what_rejects_a_slash_rejects_it_too(
+    accept_paths: str, reject_paths: str, accepted: bool
+) -> None:
+    for path in ("/", "//", "/a/..", "/%2F"):
+        found = with_lists(accept_paths=accept_paths, reject_paths=reject_paths)
+        assert allows(found, "GET", "localhost", path) is (accepted and (path == "/" or accept_paths != "^$"))
+
+
 @pytest.mark.parametrize("host", ["[::1]:8001", "[::1]", "LOCALHOST", "localhost.:8001", "[0::1]", "localhost:abc"])
 def test_every_form_of_a_local_host_is_accepted(host: str) -> None:
     assert allows(default_filters(), "GET", host, "/api")

@@ -114,6 +114,13 @@ def test_a_list_among_several_values_would_fit_nothing_and_is_refused(value: str
     assert not Compiled(value).search(b"/a") and not Compiled(value).search(b"/b")
 
 
+@pytest.mark.parametrize(("flag", "value"), [("--reject-methods", "POST,PUT"), ("--accept-hosts", "a,b")])
+def test_where_texts_have_no_comma_a_pattern_with_one_is_a_list(flag: str, value: str) -> None:
+    _, [problem] = read_list(flag, [value, "c"])
+    assert (problem.where, problem.code) == (flag, "pattern.list")
+    assert not read_list(flag, [value])[1]
+
+
 def test_a_refused_pattern_is_told_by_flag_place_and_text() -> None:
     _, problems = read_list("--accept-hosts", ["^a$,[,(?=b),c"])
     assert [(problem.where, problem.code) for problem in problems] == [("--accept-hosts", "pattern.refused")]
