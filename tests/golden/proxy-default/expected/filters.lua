@@ -41,9 +41,9 @@ local function fits(entry, text)
   return true
 end
 
-local function first(list, text)
+local function first(list, text, other)
   for _, entry in ipairs(list) do
-    if fits(entry, text) then return entry end
+    if fits(entry, text) or (other and fits(entry, other)) then return entry end
   end
 end
 
@@ -56,14 +56,16 @@ end
 -- What the pattern lists say: true, a refusal, or nothing where Python has to be asked.
 local function by_lists(method, host, path)
   if not exact or path:find("[%c]") or path:find("//", 1, true) or path:find("/.", 1, true) then return nil end
-  local entry = first(reject_paths, path)
+  -- To kubectl's patterns the root is the empty text.
+  local seen = path == "/" and "" or path
+  local entry = first(reject_paths, path, seen)
   if entry then return entry[4] end
   entry = first(reject_methods, method)
   if entry then return entry[4] end
-  if not first(accept_paths, path) then return no_path end
+  if not first(accept_paths, seen) then return no_path end
   local name, normal = plain_host(host)
   if not name then return nil end
-  return (first(accept_hosts, name) or first(accept_hosts, normal)) and true or no_host
+  return first(accept_hosts, name, normal) and true or no_host
 end
 
 -- A verdict as Python writes it: "allow", or a status and a message in JSON's quotes.
