@@ -84,7 +84,8 @@ def test_log_in_with_a_pair(desk: Desk) -> None:
         (desk.folder / "answer").write_text(json.dumps({"kind": "ExecCredential", "apiVersion": V1, "status": status}))
         desk.script(f"cat {desk.folder}/answer")
         if good:
-            assert asyncio.run(log_in(desk.context(), desk.environ)).certificate_pem == jane.pem
+            found = asyncio.run(log_in(desk.context(), desk.environ))
+            assert (found.certificate_pem, found.expires) == (jane.pem, jane.certificate.not_valid_after_utc)
         else:
             with pytest.raises(InvalidInput, match="does not belong"):
                 asyncio.run(log_in(desk.context(), desk.environ))

@@ -92,6 +92,10 @@ CASES = [
     Case("kuberc of an unknown policy", plugin(), kuberc=f"{KUBERC}Nobody"),
     Case("kuberc of an unknown version", plugin(), kuberc=f"{KUBERC}DenyAll".replace("v1beta1", "v9")),
     Case("kuberc that is no YAML", plugin(), kuberc="kind: ["),
+    Case("--kuberc", plugin(), flags={"kuberc": "FOLDER/rules"}),
+    Case("--kuberc over the one at home", plugin(), kuberc=f"{KUBERC}DenyAll", flags={"kuberc": "FOLDER/empty"}),
+    Case("--kuberc that is missing", {"token": "t"}, flags={"kuberc": "FOLDER/none"}),
+    Case("--kuberc that is missing, and a plugin", plugin(), flags={"kuberc": "FOLDER/none"}),
     Case("provider gcp", {"auth-provider": {"name": "gcp"}}),
     Case("provider x", {"auth-provider": {"name": "x"}}),
     Case("provider gcp beside a token", {"auth-provider": {"name": "gcp"}, "token": "t"}),
@@ -211,6 +215,39 @@ DIFFERENT = {
 """Rows that come to something else on purpose, and why."""
 
 
+SAID = {
+    "token file is missing": ("user.tokenFile: {}/none cannot be read", "open {}/none: no such file"),
+    "password beside a token": ("user.token: is given beside username and password", "more than one authentication method"),
+    "certificate data and file": ("user.client-certificate: is given beside", "are both specified for u"),
+    "certificate without key": ("user.client-key: is missing", "must be specified for u"),
+    "certificate of another key": ("the key does not belong to the client certificate", "does not match public key"),
+    "certificate file is missing": ("client-certificate: {}/none cannot be read", "unable to read client-cert {}/none"),
+    "plugin v1 without mode": ("exec.interactiveMode: is missing", "interactiveMode must be specified"),
+    "plugin v1alpha1": ("v1alpha1 is not known", "invalid apiVersion"),
+    "plugin that has to ask": ("standard input is not a terminal", "standard input is not a terminal"),
+    "plugin without version": ("exec.apiVersion: is missing", "apiVersion must be specified"),
+    "plugin that is not there": ("there is no such program get it", "no such file"),
+    "plugin gives half a pair": ("only one of certificate and key", "only certificate or key"),
+    "plugin gives nothing": ("neither a token nor a certificate", "didn't return a token or cert/key pair"),
+    "plugin answers in another version": ("another API version", "returned version"),
+    "plugin beside a provider": ("auth-provider: is given beside exec", "in combination with an exec plugin"),
+    "kuberc denies all": ("does not let it run (credentialPluginPolicy: DenyAll)", 'policy set to "DenyAll"'),
+    "kuberc allows another": ("does not let it run", "not permitted by the credential plugin allowlist"),
+    "kuberc of an unknown policy": ("credentialPluginPolicy: is none of", "unknown plugin policy"),
+    "provider gcp": ("auth provider gcp is not supported", "gcp auth plugin has been removed"),
+    "provider oidc without settings": ("idp-issuer-url: is missing", "Must provide idp-issuer-url"),
+    "impersonation without user": ("user.as: is missing", "without impersonating a user"),
+    "CA in a file that is missing": ("certificate-authority: {}/none cannot be read", "unable to read certificate-authority"),
+    "CA as data and file": ("certificate-authority: is given beside", "are both specified for c"),
+    "unverified with CA": ("switches off the verification", "with the insecure flag is not allowed"),
+    "proxy of another kind": ("proxy-url: is no URL of a proxy (http, https, socks5)", "must be http, https, or socks5"),
+    "context that is not there": ("current-context: there is no context 'none'", "context was not found"),
+    "--user that is not there": ("--user: there is no user 'none'", 'auth info "none" does not exist'),
+    "--cluster that is not there": ("--cluster: there is no cluster 'none'", 'cluster "none" does not exist'),
+}
+"""What we say of a row that comes to nothing, and what kubectl says; braces stand for the folder."""
+
+
 @pytest.fixture
 def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     place = Place(tmp_path, request.param)
@@ -228,6 +265,10 @@ def test_the_same_arrives(place: Place) -> None:
         assert ours == theirs, f"{they_say}\n{we_say}"
     if ours is None:
         assert we_say
+    if place.case.name in SAID:
+        assert ours is None
+        for said, expected in zip((we_say, they_say), SAID[place.case.name], strict=True):
+            assert expected.replace("{}", str(place.folder)) in said
 
 
 THROUGH_THE_PROXY = [
@@ -256,5 +297,5 @@ def test_the_same_arrives_through_kubectl_proxy(place: Place) -> None:
 
 
 def test_differences_are_rows() -> None:
-    assert set(DIFFERENT) <= {case.name for case in CASES}
+    assert {*DIFFERENT, *SAID} <= {case.name for case in CASES}
     assert len({case.name for case in CASES}) == len(CASES)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.feature.test_kubectl_parity import KUBERC
 from tests.support.identity import CLIENT, SECRET, IdentityProvider, id_token
-from tests.support.parity import CA, Case, Place
+from tests.support.parity import CA, Case, Place, plugin
 from tests.support.tls import cluster_authority
 
 # A mount namespace with a service account's volume where pods have it; /var/run is /run.
@@ -71,6 +72,26 @@ def test_the_home_folder(place: Place) -> None:
     document["users"][0]["user"] = {"token": "at-home"}
     written(place, ".kube/config", **document)
     assert same(place) == "Bearer at-home"
+
+
+@pytest.mark.parametrize(
+    ("environ", "runs"),
+    [
+        ({}, False),
+        ({"KUBERC": "off"}, True),
+        ({"KUBECTL_KUBERC": "false"}, True),
+        ({"KUBERC": "{}/empty"}, True),
+        ({"KUBERC": "{}/rules"}, False),
+    ],
+)
+def test_where_the_rules_for_plugins_are(tmp_path: Path, environ: dict[str, str], runs: bool) -> None:
+    place = Place(tmp_path, Case("rules", plugin(), kuberc=f"{KUBERC}DenyAll"))
+    with place.server:
+        place.environ |= {name: value.replace("{}", str(tmp_path)) for name, value in environ.items()}
+        theirs, they_say = place.by_kubectl()
+        ours, we_say = place.by_us()
+    assert ours == theirs, f"{they_say}\n{we_say}"
+    assert (ours is not None) == runs
 
 
 def test_kubernetes_master(tmp_path: Path) -> None:

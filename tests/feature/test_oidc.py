@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from kubegate.cluster.kubeconfig import load
 from kubegate.cluster.login import Login, log_in
 from kubegate.model.problem import InvalidInput
 from tests.support.identity import CLIENT, SECRET, IdentityProvider, id_token
+from tests.support.proxies import Server
 from tests.support.tls import cluster_authority
+from tests.support.wire import Wire
 
 
 @pytest.fixture
@@ -28,6 +31,7 @@ class Person:
 
     def __init__(self, folder: Path, provider: IdentityProvider) -> None:
         self.file = folder / "config"
+        self.environ: dict[str, str] = {}
         self.settings = {
             "idp-issuer-url": provider.issuer,
             "client-id": CLIENT,
@@ -51,7 +55,7 @@ class Person:
         return dict(yaml.safe_load(self.file.read_text())["users"][0]["user"]["auth-provider"]["config"])
 
     def log_in(self, earlier: Login | None = None, *, renew: bool = False) -> Login:
-        return asyncio.run(log_in(load(self.file, None, {}), {}, earlier=earlier, renew=renew))
+        return asyncio.run(log_in(load(self.file, None, {}), self.environ, earlier=earlier, renew=renew))
 
     def fails(self) -> str:
         with pytest.raises((ProviderFailed, InvalidInput)) as caught:
@@ -186,3 +190,35 @@ def test_a_ca_in_a_file(person: Person, tmp_path: Path) -> None:
     (tmp_path / "idp.crt").write_bytes(cluster_authority().pem)
     person.write(**{"idp-certificate-authority-data": None, "idp-certificate-authority": str(tmp_path / "idp.crt")})
     assert person.log_in().authorization
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_provider_behind_a_proxy(person: Person, provider: IdentityProvider, scheme: str) -> None:
+    heard: list[bytes] = []
+
+    def script(wire: Wire) -> None:
+        """A proxy to which every name is this machine."""
+        heard.append(wire.receive())
+        if scheme == "socks5":
+            wire.send(b"\x05\x00")
+            heard.append(wire.receive())
+            wire.send(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x00")
+        else:
+            wire.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with Wire.connect("127.0.0.1", provider.port) as target:
+            back = threading.Thread(target=carry, args=(target, wire))
+            back.start()
+            carry(wire, target)
+            target.cut()
+            back.join()
+
+    person.write(**{"idp-issuer-url": provider.issuer.replace("127.0.0.1", "kubernetes")})
+    with Server(script) as proxy:
+        person.environ["HTTPS_PROXY"] = f"{scheme}://127.0.0.1:{proxy.port}"
+        assert person.log_in().authorization == f"Bearer {provider.answer['id_token']}"
+    assert b"kubernetes" in heard[0] + heard[1]
+
+
+def carry(source: Wire, sink: Wire) -> None:
+    while data := source.receive():
+        sink.send(data)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.support.commands import watch
-from tests.support.expose import Home, kubeconfig
+from tests.support.expose import Home, kubeconfig, kubegate
 from tests.support.proxy import WEBSOCKET, Proxying, proxying
 from tests.support.rawhttp import request
 from tests.support.upstream import Exchange, Upstream, answer_ok, eventually, websocket
@@ -180,12 +180,23 @@ def test_401s_of_many_at_once_are_one_run(person: Home) -> None:
             assert runs(person.path) == 2
 
 
-def test_a_plugin_that_cannot_log_in_at_the_start_is_told(person: Home, upstream: Upstream) -> None:
-    from tests.support.expose import kubegate
+def test_a_plugin_that_cannot_log_in_at_the_start_is_told_and_taken_when_it_can(person: Home) -> None:
+    with Upstream() as upstream:
+        server(upstream, {"one"})
+        user = plugin(person.path, f"[ -f {person.path}/logged-in ] || exit 4\ncat <<'END'\n{answer('one')}\nEND")
+        config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", user=user))
+        with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+            refused = proxy.ask("/version")
+            assert (refused.status, refused.json["kind"]) == (503, "Status")
+            proxy.wait_for("has no credential")
+            assert upstream.requests == []
+            (person.path / "logged-in").touch()
+            eventually(lambda: proxy.ask("/version").status == 200)
 
-    user = plugin(person.path, "echo 'log in first' >&2; exit 4")
+
+def test_a_credential_that_is_wrong_in_itself_ends_the_start(person: Home, upstream: Upstream) -> None:
+    user = {"token": "a", "username": "u", "password": "p"}
     config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", user=user))
     done = kubegate("proxy", "--kubeconfig", config, "-p0", home=person)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert "error: " in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is given beside username and password" in done.stderr

@@ -1,13 +1,14 @@
 """`kubegate proxy` in front of a server that records every byte: what goes on, what comes back, as whom."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.expose import Home, home, kubeconfig
 from tests.support.proxy import WEBSOCKET, Proxying, proxying
-from tests.support.rawhttp import request
-from tests.support.upstream import Exchange, Upstream, eventually, websocket
+from tests.support.rawhttp import NoAnswer, request
+from tests.support.upstream import Exchange, Upstream, answer_ok, eventually, websocket
 from tests.support.wire import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.haproxy
@@ -191,6 +192,31 @@ def test_an_idle_connection_stays(proxy: Proxying) -> None:
             client.wire.receive()
         client.wire.socket.settimeout(PATIENCE_SECONDS)
         assert client.ask(request("GET", "/api/v1/idle", host="localhost")).status == 200
+
+
+@pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("POST", False)])
+def test_after_a_pause_a_read_is_repeated_where_its_connection_breaks_and_a_write_is_not(
+    proxy: Proxying, upstream: Upstream, method: str, repeated: bool
+) -> None:
+    path = f"/api/v1/breaks/{method}"
+
+    def script(exchange: Exchange) -> None:
+        if len(upstream.seen(path)) == 1:
+            exchange.leave()
+        else:
+            answer_ok(exchange)
+
+    upstream.at(path, script)
+    with proxy.dial() as client:
+        assert client.ask(request("GET", "/api/v1/before", host="localhost")).status == 200
+        time.sleep(3)
+        body = b"{}" if method == "POST" else None
+        if repeated:
+            assert client.ask(request(method, path, host="localhost", body=body)).status == 200
+        else:
+            with pytest.raises(NoAnswer):
+                client.ask(request(method, path, host="localhost", body=body))
+    assert len(upstream.seen(path)) == (2 if repeated else 1)
 
 
 def test_it_starts_without_its_server_and_recovers(person: Home) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,8 +22,9 @@ from kubegate.render.haproxy.text import section
 from kubegate.runtime.binary import find
 from kubegate.runtime.control import ask
 from kubegate.system.network import free_port
-from tests.support import rawhttp
+from tests.support import rawh2, rawhttp
 from tests.support.upstream import eventually
+from tests.support.wire import Wire
 
 T = TypeVar("T")
 
@@ -35,7 +38,7 @@ class Filtered:
         self.refreshed: list[str] = []
         self.said: list[str] = []
         self.folder = Path(tempfile.mkdtemp(prefix="kg-", dir="/tmp"))
-        self.port = free_port("127.0.0.1")
+        self.port, self.h2_port = free_port("127.0.0.1"), free_port("127.0.0.1")
         self.socket = self.folder / "ask.sock"
         self.memo = VerdictMemo(self._remember, self._forget, self.said.append)
         self._decides = decides
@@ -56,6 +59,7 @@ class Filtered:
         times = [f"timeout {name} 30s" for name in ("client", "server", "connect", "http-request")]
         front = [
             f"bind 127.0.0.1:{self.port} proto h1",
+            f"bind 127.0.0.1:{self.h2_port} proto h2",
             "http-request set-var(txn.path) path",
             "http-request set-var(txn.host) req.fhdr(host)",
             *rules(filters),
@@ -88,10 +92,41 @@ class Filtered:
         """A new connection."""
         return rawhttp.Client.connect("127.0.0.1", self.port)
 
+    def h2(self) -> rawh2.Client:
+        """A new connection that speaks HTTP/2, without TLS."""
+        return rawh2.Client(Wire.connect("127.0.0.1", self.h2_port))
+
     def once(self, method: str, target: str, *headers: str, host: str = "localhost", body: bytes | None = None) -> rawhttp.Answer:
         """One request on a connection of its own."""
         with self.h1() as client:
             return client.ask(rawhttp.request(method, target, *headers, host=host, body=body))
+
+    @contextmanager
+    def instead(self, answer: bytes | None) -> Iterator[None]:
+        """Someone who answers every question so, with status 200, in the place of a decider; None: never."""
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                held.append(connection)
+                connection.recv(65536)
+                if answer is not None:
+                    connection.sendall(b"HTTP/1.1 200 x\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+        held: list[socket.socket] = []
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.socket))
+            listener.listen()
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            yield
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+        for connection in held:
+            connection.close()
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
@@ -99,11 +134,10 @@ class Filtered:
     def __enter__(self) -> Self:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._serve(), self._loop) if self._decides else None
-        self._process = subprocess.Popen(
-            [find().path, "-db", "-C", self.folder, "-f", "haproxy.cfg"],
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "stderr").open("wb"),
-        )
+        with (self.folder / "stderr").open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [find().path, "-db", "-C", self.folder, "-f", "haproxy.cfg"], stdout=subprocess.DEVNULL, stderr=stderr
+            )
         eventually(self._open, "HAProxy listens")
         return self
 

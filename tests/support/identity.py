@@ -33,6 +33,10 @@ class IdentityProvider:
         self._server.at("/token", self._grant)
 
     @property
+    def port(self) -> int:
+        return self._server.port
+
+    @property
     def issuer(self) -> str:
         return f"https://127.0.0.1:{self._server.port}/realm"
 

@@ -43,6 +43,7 @@ FILES = {
     "wrong.crt": USERS.pem,
     "token": b" of-the-file\n",
     "empty": b"\n",
+    "rules": b"apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\ncredentialPluginPolicy: DenyAll\n",
 }
 
 

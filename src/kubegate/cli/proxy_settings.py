@@ -84,14 +84,14 @@ def _overrides(parsed: Parsed) -> Overrides:
         as_group=parsed.all("as-group"),
         as_uid=parsed.text("as-uid"),
         as_user_extra=parsed.all("as-user-extra"),
-        client_certificate=parsed.text("client-certificate"),
-        client_key=parsed.text("client-key"),
-        certificate_authority=parsed.text("certificate-authority"),
+        client_certificate=parsed.text("client-certificate") or None,
+        client_key=parsed.text("client-key") or None,
+        certificate_authority=parsed.text("certificate-authority") or None,
         tls_server_name=parsed.text("tls-server-name"),
         insecure_skip_tls_verify=parsed.flag("insecure-skip-tls-verify"),
         disable_compression=parsed.flag("disable-compression"),
         proxy_url=parsed.text("proxy-url"),
-        kuberc=parsed.text("kuberc"),
+        kuberc=parsed.text("kuberc") or None,
     )
 
 

@@ -1,5 +1,6 @@
 """One kubeconfig file: YAML to named entries, with the position of what is wrong. Fields are not looked at yet."""
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -92,6 +93,8 @@ def read_document(file: Path) -> Document:
     return document
 
 
+# Several contexts of one large kubeconfig are read one after another.
+@functools.lru_cache(maxsize=8)
 def _parse(content: bytes, shown: str) -> Mapping[object, object]:
     # kubectl, too, reads the first document of several.
     body = next(yaml_documents(content, shown), None)

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kubegate.cluster import in_cluster
@@ -14,12 +13,14 @@ from kubegate.cluster.fields import Fields
 from kubegate.cluster.merge import Merged, read_merged
 from kubegate.cluster.overrides import NO_OVERRIDES, Overrides, with_scheme
 from kubegate.cluster.plain_http import ignored
+from kubegate.cluster.plugin_policy import read_policy
 from kubegate.cluster.user import read_user
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
 __all__ = ["Chosen", "Context", "load"]
 
+_FLAG = "--context"
 _MOST_NAMES_SHOWN = 12
 _DEFAULT_SERVER = "http://localhost:8080"
 _DEFAULT_NAME = "default"
@@ -48,6 +49,8 @@ def load(
         parts = _without_context(merged, overrides, environ, problems, warnings)
     else:
         parts = _of_context(merged, _chosen(merged, context), overrides, problems)
+    if overrides.kuberc:
+        problems += _kuberc_problems(str(overrides.kuberc), environ)
     return _resolved(parts, merged, overrides, problems, warnings)
 
 
@@ -69,18 +72,25 @@ class Chosen:
         self._overrides = overrides
         self._fallback = fallback
         self._implicit = False
+        self._place = "" if context is None else _FLAG
 
     def __call__(self) -> Context:
         """Read it now. Raises InvalidInput."""
-        found = load(
-            self._kubeconfig,
-            self._context,
-            self._environ,
-            overrides=self._overrides,
-            fallback=self._fallback,
-            implicit=self._implicit,
-        )
+        try:
+            found = load(
+                self._kubeconfig,
+                self._context,
+                self._environ,
+                overrides=self._overrides,
+                fallback=self._fallback,
+                implicit=self._implicit,
+            )
+        except InvalidInput as error:
+            # The name was read and not given.
+            moved = [replace(one, where=self._place) if one.where == _FLAG else one for one in error.problems]
+            raise InvalidInput(moved) from None
         self._implicit = found.implicit
+        self._place = self._place or ", ".join(printable(str(file)) for file in found.files)
         if not found.implicit:
             self._context = found.name
         return found
@@ -125,7 +135,7 @@ def _resolved(parts: _Parts, merged: Merged, overrides: Overrides, problems: lis
         ca_file=cluster.ca_file if tls else None,
         missing=merged.missing,
         declared_server=cluster.declared_server,
-        kuberc=str(overrides.kuberc),
+        kuberc=str(overrides.kuberc or ""),
         warnings=tuple(warnings),
         implicit=parts.implicit,
     )
@@ -193,7 +203,7 @@ def _of_flags(file: Path) -> Entry:
 
 
 def _chosen(merged: Merged, context: str | None) -> Entry:
-    name, where = (context, "--context") if context else (merged.current_context, merged.current_where)
+    name, where = (context, _FLAG) if context else (merged.current_context, merged.current_where)
     if not name:
         where = ", ".join(printable(str(file)) for file in merged.files)
         message = "no context is chosen, and there is no current-context"
@@ -213,6 +223,15 @@ def _named(entries: Entries, name: str, fields: Fields, kind: str) -> Entry | No
     return entries.get(name) if name else None
 
 
+def _kuberc_problems(kuberc: str, environ: Mapping[str, str]) -> tuple[Problem, ...]:
+    """What is wrong with a kuberc that a flag names, whether or not there is a plugin."""
+    try:
+        read_policy(kuberc, environ)
+    except InvalidInput as error:
+        return error.problems
+    return ()
+
+
 def _flagged(entries: Entries, name: str, kind: str, problems: list[Problem]) -> Entry | None:
     if name not in entries:
         message = f"there is no {kind} '{printable(name)}'"
@@ -222,6 +241,9 @@ def _flagged(entries: Entries, name: str, kind: str, problems: list[Problem]) ->
 
 def _offer(entries: Entries, wanted: str, before: str = "") -> str:
     """A hint with the names that do exist, the most similar first."""
+    # Only a mistake waits for it to be loaded.
+    from difflib import get_close_matches
+
     close = get_close_matches(wanted, entries, n=3) if wanted else []
     names = [printable(name) for name in dict.fromkeys([*close, *sorted(entries)])]
     if not names:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from kubegate.cluster.context import Context
 from kubegate.cluster.credential import Credential, ExecPlugin, Impersonation, Pem
-from kubegate.cluster.exec_plugin import run_plugin
+from kubegate.cluster.exec_plugin import PluginAnswer, run_plugin
 from kubegate.cluster.files import read_file
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
@@ -33,7 +33,7 @@ _TOKEN_CHARS = "!#$&'*+-.^_`|~"  # noqa: S105 - characters of a header's name
 class Login:
     """What a request carries. `authorization` is the header's value, `certificate_pem` and `key_pem` the pair shown in TLS.
 
-    `impersonation` are header names and values; `expires` is when a plugin or a provider said that its credential ends.
+    `impersonation` are header names and values; `expires` is when what a plugin or a provider gave ends.
     `renewed` are settings of an auth provider that are known here only, and `warnings` what to tell about it all.
     """
 
@@ -91,7 +91,15 @@ async def _by_plugin(
     if problems:
         raise InvalidInput(problems)
     headers = impersonation_headers(context.credential.impersonation)
-    return Login(authorization, answer.certificate_pem, answer.key_pem, headers, answer.expires)
+    return Login(authorization, answer.certificate_pem, answer.key_pem, headers, _end(answer))
+
+
+def _end(answer: PluginAnswer) -> datetime | None:
+    """When what a plugin gave ends: when it says so, or its certificate does; a certificate that ends brings no 401."""
+    ends = [answer.expires] if answer.expires else []
+    if answer.certificate_pem:
+        ends.append(x509.load_pem_x509_certificate(answer.certificate_pem).not_valid_after_utc)
+    return min(ends, default=None)
 
 
 async def _by_provider(login: Login, context: Context, environ: Mapping[str, str], earlier: Login | None, renew: bool) -> Login:

@@ -45,14 +45,14 @@ class Overrides:
     as_group: tuple[str, ...] = ()
     as_uid: str = ""
     as_user_extra: tuple[str, ...] = field(default=(), repr=False)
-    client_certificate: str | Path = ""
-    client_key: str | Path = ""
-    certificate_authority: str | Path = ""
+    client_certificate: str | Path | None = None
+    client_key: str | Path | None = None
+    certificate_authority: str | Path | None = None
     tls_server_name: str = ""
     insecure_skip_tls_verify: bool = False
     disable_compression: bool = False
     proxy_url: str = field(default="", repr=False)
-    kuberc: str | Path = ""
+    kuberc: str | Path | None = None
 
     def problems(self) -> list[Problem]:
         """What is wrong with the flags by themselves."""
@@ -68,7 +68,7 @@ class Overrides:
         """
         given: dict[str, object] = {
             "server": with_scheme(self.server),
-            "certificate-authority": str(self.certificate_authority),
+            "certificate-authority": str(self.certificate_authority or ""),
             "insecure-skip-tls-verify": self.insecure_skip_tls_verify,
             "tls-server-name": self.tls_server_name,
             "disable-compression": self.disable_compression,
@@ -87,8 +87,8 @@ class Overrides:
             "token": self.token,
             "username": self.username,
             "password": self.password,
-            "client-certificate": str(self.client_certificate),
-            "client-key": str(self.client_key),
+            "client-certificate": str(self.client_certificate or ""),
+            "client-key": str(self.client_key or ""),
             "as": self.as_user,
             "as-groups": list(self.as_group),
             "as-uid": self.as_uid,

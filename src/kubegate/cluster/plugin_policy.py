@@ -53,12 +53,12 @@ def read_policy(kuberc: str, environ: Mapping[str, str]) -> PluginPolicy:
     if file is None or (not named and not file.exists()):
         return PluginPolicy()
     shown = printable(str(file))
-    documents = yaml_documents(read_file(file, shown, "kuberc.unreadable"), shown)
-    preferences = (one for one in documents if isinstance(one, dict) and _is_preference(one))
+    content = read_file(file, shown, "kuberc.unreadable")
+    preferences = (one for one in yaml_documents(content, shown) if isinstance(one, dict) and _is_preference(one))
     found = next(preferences, None)
     if found is not None:
         return _policy(found, file, shown)
-    if named and file.stat().st_size:
+    if named and content.strip():
         hint = f"begin with apiVersion: {_VERSIONS[0]} and kind: Preference"
         raise InvalidInput([Problem(shown, "kuberc.none", "holds no preferences", hint)])
     return PluginPolicy()

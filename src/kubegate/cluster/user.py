@@ -6,6 +6,7 @@ from kubegate.cluster.fields import Fields
 from kubegate.model.problem import Problem
 
 _MODES = ("Never", "IfAvailable", "Always")
+_VERSION = "client.authentication.k8s.io/v1"
 _HAS_DEFAULT_MODE = "client.authentication.k8s.io/v1beta1"
 
 
@@ -62,9 +63,9 @@ def _plugin(fields: Fields) -> ExecPlugin | None:
     if found is None:
         return None
     version = found.text("apiVersion")
-    for key in ("command", "apiVersion"):
+    for key, hint in (("command", "name the program"), ("apiVersion", f"write {_VERSION}")):
         if not found.text(key):
-            found.wrong(key, "exec", "is missing")
+            found.wrong(key, "exec", "is missing", hint)
     mode = found.text("interactiveMode") or ("IfAvailable" if version == _HAS_DEFAULT_MODE else "")
     if mode not in _MODES:
         message = "is none of Never, IfAvailable, Always" if mode else "is missing"

@@ -14,6 +14,7 @@ DEFAULT_REJECT_METHODS = "^$"
 ANY = "*"
 
 _RESOURCE = re.compile(r"(?P<resource>\*|[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?P<group>\.[a-z0-9.-]*)?(?:/(?P<sub>[a-z0-9-]+))?")
+_VERSION = re.compile(r"\.v[0-9]+(?:(?:alpha|beta)[0-9]+)?(?:\.|$)")
 # Names that kubectl takes for a resource and an API server does not: a rule for one would never apply.
 _NOT_PLURAL = {
     "cm": "configmaps",
@@ -111,6 +112,9 @@ def read_denied(flag: str, texts: list[str]) -> tuple[tuple[DeniedResource, ...]
         if found is None:
             hint = "write the plural in lower case, as in secrets, deployments.apps, pods/exec or */proxy"
             problems.append(Problem(flag, "deny.form", f"{text!r} is not the name of a resource", hint))
+        elif found["group"] and _VERSION.match(found["group"]):
+            hint = "write the resource and its group: a rule is for every version"
+            problems.append(Problem(flag, "deny.version", f"{text!r} names a version", hint))
         elif plural := _NOT_PLURAL.get(found["resource"]):
             hint = f"write {text.replace(found['resource'], plural, 1)}"
             problems.append(Problem(flag, "deny.short", f"the API server calls {found['resource']!r} {plural}", hint))

@@ -30,5 +30,7 @@ def rejected_method(pattern: Pattern) -> Refusal:
 
 
 def too_long(limit: int) -> Refusal:
-    """The path is longer than the patterns can be looked for in good time."""
-    return Refusal("path", f"the path is longer than {limit} bytes, which is too long for patterns as large as these", 400)
+    """Path, host or method are longer than the patterns can be looked for in good time."""
+    return Refusal(
+        "length", f"more than {limit} bytes of a path, host or method are too many for patterns as large as these", 400
+    )

@@ -8,6 +8,7 @@ from kubegate.model.request_path import parameters, segments
 _READING = ("GET", "HEAD", "OPTIONS")
 # By these a GET does more than read: it runs, types, or reaches what is behind.
 _OPEN_DOORS = ("exec", "attach", "portforward", "proxy")
+_API_ROOTS = ("api", "apis", "openapi")
 _REVIEW_GROUPS = (
     "authentication.k8s.io",
     "authorization.k8s.io",
@@ -44,7 +45,7 @@ def refused(
 def _below(path: str) -> bool:
     """Whether a path that is no API's here may be one behind a server that has several (`/k8s/clusters/x/api/v1/secrets`)."""
     first, *rest = segments(path) or [""]
-    return first != "openapi" and not {"api", "apis"}.isdisjoint(rest)
+    return first not in _API_ROOTS and not {"api", "apis"}.isdisjoint(rest)
 
 
 def _names(denied: DeniedResource, info: RequestInfo) -> bool:

@@ -71,6 +71,7 @@ class Credentials:
         self._since = datetime.now(UTC)
         self._gone = False
         self._failures = 0
+        self._asked = False
         self._not_before = 0.0
         self._told = ""
         self._warned: frozenset[Problem] = frozenset()
@@ -85,13 +86,20 @@ class Credentials:
     async def start(self) -> Login:
         """The first login, which is not published; only now a plugin may ask a person, if standard input is a terminal.
 
-        Raises InvalidInput, PluginFailed or ProviderFailed.
+        What of the kubeconfig is not used, and the like, is said as a warning. Raises InvalidInput, PluginFailed or
+        ProviderFailed; if there is a context then, `run` may follow all the same, and publishes a login once there is one.
         """
         context, states = await asyncio.to_thread(self._read, ())
-        login = await log_in(context, self._environ)
-        self._context, self._login, self._since = context, login, datetime.now(UTC)
-        self._warn((*context.warnings, *login.warnings))
+        self._context = context
         self._files.follow(states)
+        try:
+            login = await log_in(context, self._environ)
+        except KubegateError as error:
+            self._gone, self._failures, self._told = True, 1, sentence(error)
+            self._asked = isinstance(error, ClusterError)
+            raise
+        self._login, self._since = login, datetime.now(UTC)
+        self._warn((*context.warnings, *login.warnings))
         return login
 
     async def run(self) -> None:
@@ -127,6 +135,11 @@ class Credentials:
     async def _after_refusal(self) -> bool:
         try:
             before = self._login
+            if self._changing.locked():
+                async with self._changing:
+                    # What was being done may have been just this.
+                    if not sends_the_same(before, self._login):
+                        return True
             await self._look("it was not accepted any more", renew=True)
             return not sends_the_same(before, self._login)
         finally:
@@ -136,7 +149,7 @@ class Credentials:
         """Read anew whatever changes, and, as long as something is wrong, now and then."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause() if self._failures else None):
+                async with asyncio.timeout(self._look_again()):
                     await self._files.changed.wait()
             deadline = time.monotonic() + _LONGEST_QUIET_SECONDS
             while self._files.changed.is_set() and time.monotonic() < deadline:
@@ -167,6 +180,12 @@ class Credentials:
             return None
         return max((moment - datetime.now(UTC)).total_seconds(), self._not_before - time.monotonic())
 
+    def _look_again(self) -> float | None:
+        """Until what is wrong is looked at though nothing changed. A plugin is not begun again and again for nobody."""
+        if not self._failures or (self._asked and (not self._gone or self._failures > len(_RETRY_SECONDS))):
+            return None
+        return self._pause()
+
     def _pause(self) -> float:
         return _RETRY_SECONDS[min(self._failures, len(_RETRY_SECONDS)) - 1]
 
@@ -177,7 +196,7 @@ class Credentials:
                 await self._take(why, renew)
                 return
             except ClusterError as error:
-                await self._fail(sentence(error), removed=False)
+                await self._fail(sentence(error), asked=True)
                 return
             except (KubegateError, OSError):
                 await asyncio.sleep(_SETTLE_SECONDS)
@@ -190,7 +209,7 @@ class Credentials:
         except KubegateError as error:
             await self._fail(sentence(error), removed=is_removal(error, self.context.files))
         except OSError as error:
-            await self._fail(reason(error), removed=False)
+            await self._fail(reason(error))
 
     async def _take(self, why: str, renew: bool) -> None:
         context, states = await asyncio.to_thread(self._read, files_of(self.context))
@@ -215,13 +234,13 @@ class Credentials:
         """Publish, and tell what a person should know."""
         earlier, self._context = self.context, context
         try:
-            await self._publish(login, "; ".join(target) or ("it is there again" if self._gone else why))
+            await self._publish(login, "; ".join(target) or ("it can be used again" if self._gone else why))
         except BaseException:
             self._context = earlier
             raise
         name = printable(context.name)
         if self._gone:
-            self._say(f"context {name} is there again")
+            self._say(f"context {name} can be used again")
         if target:
             self._say(f"context {name}: {'; '.join(target)}")
 
@@ -233,16 +252,22 @@ class Credentials:
                 return self._login
         return await log_in(context, self._environ, self._timeout, terminal=False, earlier=self._login, renew=renew)
 
-    async def _fail(self, text: str, *, removed: bool) -> None:
-        """What was before goes on, unless the context is gone; the same trouble is told once."""
+    async def _fail(self, text: str, *, removed: bool = False, asked: bool = False) -> None:
+        """What was before goes on, unless the context was `removed`; the same trouble is told once.
+
+        `asked` says that files are right, and a plugin or a provider is not.
+        """
         self._failures += 1
+        self._asked = asked
         self._not_before = time.monotonic() + self._pause()
         if removed and not self._gone:
             with contextlib.suppress(KubegateError, OSError):
                 await self._publish(None, text)
                 self._gone = True
         if text != self._told:
-            after = "requests are refused until it is back" if removed else "the credential that was good last goes on"
+            after = (
+                "requests are refused until it is back" if removed or self._gone else "the credential that was good last goes on"
+            )
             self._say(f"context {printable(self.context.name)}: {text}; {after}")
             self._told = text
 

@@ -5,7 +5,7 @@ request has an Upgrade header, `body` if it may have a body; either may be missi
 verdicts has for it, and is in the map already (`verdict_memo`).
 
 `POST /unauthorized`: the body is an object whose `cluster` says whose credential is meant. The answer comes when it was renewed:
-200, or 504 if that took too long.
+200; 504 if that took too long, 502 if it failed.
 
 The socket is private (0600) in a private folder, and each connection has one question. Whatever is not one is answered 400.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import h11
 
+from kubegate.errors import KubegateError
 from kubegate.proxy.judge import Judge
 from kubegate.proxy.verdict_memo import VerdictMemo, key_of, value_of
 
@@ -49,7 +50,7 @@ class Decider:
     async def serving(self, path: Path) -> AsyncIterator[None]:
         """Answer on the socket `path` inside the block. Raises OSError if it cannot be made."""
         with _listener(path) as listener:
-            server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MOST_BYTES)
+            server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MOST_BYTES, backlog=_BACKLOG)
             try:
                 yield
             finally:
@@ -57,22 +58,23 @@ class Decider:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(_QUESTION_SECONDS):
-                target, question = await _question(reader)
-            status, answer = await self._answer(target, question)
-        except (BadQuestion, h11.RemoteProtocolError):
-            status, answer = 400, ""
-        except (OSError, TimeoutError):
+            with contextlib.suppress(OSError, TimeoutError):
+                writer.write(_response(*await self._respond(reader)))
+                async with asyncio.timeout(_QUESTION_SECONDS):
+                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
+        finally:
+            # Whatever went wrong, HAProxy does not wait for it.
             writer.transport.abort()
-            return
+
+    async def _respond(self, reader: asyncio.StreamReader) -> tuple[int, str]:
         try:
             async with asyncio.timeout(_QUESTION_SECONDS):
-                writer.write(_response(status, answer))
-                await writer.drain()
-                writer.close()
-                await writer.wait_closed()
-        except (OSError, TimeoutError):
-            writer.transport.abort()
+                target, question = await _question(reader)
+            return await self._answer(target, question)
+        except (BadQuestion, h11.RemoteProtocolError):
+            return 400, ""
 
     async def _answer(self, target: bytes, question: bytes) -> tuple[int, str]:
         if target == b"/judge":
@@ -108,6 +110,8 @@ class Decider:
                 await self._refresh(cluster)
         except TimeoutError:
             return 504
+        except KubegateError:
+            return 502
         return 200
 
 
@@ -118,7 +122,6 @@ def _listener(path: Path) -> Iterator[socket.socket]:
         # The folder is private already; the mode is for those who look.
         listener.bind(str(path))
         path.chmod(0o600)
-        listener.listen(_BACKLOG)
         listener.setblocking(False)
         try:
             yield listener

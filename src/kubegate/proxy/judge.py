@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kubegate.model import refusals
 from kubegate.model.filters import Filters
 from kubegate.model.patterns import Pattern
-from kubegate.model.problem import InvalidInput
+from kubegate.model.problem import InvalidInput, Problem
 from kubegate.model.refusals import Refusal
 from kubegate.model.request_path import BadPath, clean_path, decode_path
 from kubegate.proxy import access, host
@@ -19,7 +19,9 @@ __all__ = ["Judge", "Verdict", "check_patterns"]
 
 # RE2 takes up to 10 ns for an instruction and a byte (measured): this many is a tenth of a second for the worst path.
 _STEPS = 10_000_000
-_SHORTEST_LIMIT = 2048
+# Together these are a fifth of a second.
+_SHORTEST_LIMIT = 1024
+_MOST_INSTRUCTIONS = 20_000
 
 _Patterns = list[tuple[Pattern, Compiled]]
 
@@ -51,9 +53,14 @@ class Judge:
         self._accept_hosts, self._accept_paths, self._reject_paths, self._reject_methods = (
             [(pattern, Compiled(pattern.text)) for pattern in patterns] for patterns in lists.values()
         )
+        everything = self._accept_hosts + self._accept_paths + self._reject_paths + self._reject_methods
         # Sequences are small whatever they say, and are never repeated.
-        size = sum(compiled.size for pattern, compiled in self._reject_paths + self._accept_paths if pattern.sequence is None)
-        self.longest_path = max(_SHORTEST_LIMIT, _STEPS // max(size, 1))
+        size = sum(compiled.size for pattern, compiled in everything if pattern.sequence is None)
+        if size > _MOST_INSTRUCTIONS:
+            message = f"the patterns are too large together ({size} of {_MOST_INSTRUCTIONS} instructions of RE2)"
+            hint = "repeat less: {1,1000} is a thousand copies"
+            raise InvalidInput([Problem(", ".join(lists), "pattern.large", message, hint)])
+        self.longest = max(_SHORTEST_LIMIT, _STEPS // max(size, 1))
 
     def verdict(
         self, method: str, host: str, raw_path: bytes, query: bytes, *, upgrade: bool = False, body: bool = True
@@ -77,19 +84,21 @@ class Judge:
         """Why not, or the rules that accept."""
         if self._filters.disabled:
             return "--disable-filter"
-        if len(path) > self.longest_path:
-            return refusals.too_long(self.longest_path)
         # Whoever merges slashes and resolves dots on the way must not get to see what the patterns did not.
         paths = tuple(as_go_reads(one) for one in dict.fromkeys((path, clean_path(path))))
-        if pattern := _first(self._reject_paths, *paths):
+        header = host_header.encode(errors="surrogateescape")
+        if max(len(paths[0]), len(header), len(method)) > self.longest:
+            return refusals.too_long(self.longest)
+        # To kubectl's patterns the root is the empty text, for it takes its prefix, a slash, off.
+        seen = tuple(b"" if one == b"/" else one for one in paths)
+        if pattern := _first(self._reject_paths, *dict.fromkeys(paths + seen)):
             return refusals.rejected_path(pattern)
         if pattern := _first(self._reject_methods, method.encode(errors="surrogateescape")):
             return refusals.rejected_method(pattern)
-        accepting = [_first(self._accept_paths, one) for one in paths]
+        accepting = [_first(self._accept_paths, one) for one in seen]
         if accepting[0] is None or None in accepting:
             return refusals.NO_PATH
-        hosts = host.forms(host_header.encode(errors="surrogateescape"))
-        accepted = _first(self._accept_hosts, *(as_go_reads(one) for one in hosts))
+        accepted = _first(self._accept_hosts, *(as_go_reads(one) for one in host.forms(header)))
         if accepted is None:
             return refusals.NO_HOST
         return f"--accept-paths {accepting[0].text}, --accept-hosts {accepted.text}"

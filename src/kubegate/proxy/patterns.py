@@ -1,7 +1,7 @@
 """Patterns with the meaning that Go's `regexp` gives them, by RE2, and the lists of them that flags carry.
 
-RE2 differs from Go in four things, which are made up for here: it takes `\\C`, names of groups that are not ASCII, and a name
-that is given twice; and a byte that is not UTF-8 fits nothing in it, where Go reads U+FFFD.
+RE2 differs from Go in some things, which are made up for here: it takes `\\C` and names of groups that are not ASCII; a byte
+that is not UTF-8 fits nothing in it, where Go reads U+FFFD; and `\\B` fits within a character.
 """
 
 import re
@@ -14,6 +14,8 @@ from kubegate.model.problem import Problem
 
 _HINT = "patterns are those of Go's regexp (RE2): no look-around, no back-references"
 _LIST_HINT = "give the flag once for each pattern, or write \\, for a comma that belongs to one"
+# A method has none (RFC 9110, 5.6.2), a host in practice neither.
+_WITHOUT_COMMAS = ("--reject-methods", "--accept-hosts")
 _BAD_BYTES = re.compile("[\udc80-\udcff]")
 _GROUP = re.compile(r"\?P?<([^>]*)>")
 _COUNT = re.compile(r"\{[0-9]+,[0-9]*\}")
@@ -42,7 +44,10 @@ class Compiled:
 
     def search(self, text: bytes) -> bool:
         """Whether it fits anywhere in a text, which is UTF-8 (`as_go_reads`)."""
-        return self._found.search(text) is not None
+        match = self._found.search(text)
+        while match is not None and match.start() == match.end() and _within_a_character(text, match.start()):
+            match = self._found.search(text, match.start() + 1)
+        return match is not None
 
 
 class PatternRefused(ValueError):
@@ -82,13 +87,21 @@ def read_list(flag: str, values: Sequence[str]) -> tuple[tuple[Pattern, ...], li
     texts = [value for value in values if value]
     problems = check_patterns(flag, texts)
     for number, text in enumerate(texts, 1):
-        if _only_a_list(text):
+        if _only_a_list(flag, text):
             message = (
                 f"value {number} of {len(texts)}, {shown(text)}: it looks like a list, but where the flag is given several times"
                 " each value is one pattern, and this one fits nothing"
             )
             problems.append(Problem(flag, "pattern.list", message, _LIST_HINT))
     return _patterns(texts), problems
+
+
+def doubts(flag: str, patterns: Sequence[Pattern]) -> list[Problem]:
+    """What is probably not meant about patterns that are accepted: an empty one, from a comma too many, fits everything."""
+    if len(patterns) < 2 or all(pattern.text for pattern in patterns):
+        return []
+    message = "an empty pattern, before or after a comma, fits everything"
+    return [Problem(flag, "pattern.empty", message, "leave the comma out")]
 
 
 def split(text: str) -> Iterator[str]:
@@ -112,9 +125,11 @@ def _patterns(texts: Sequence[str]) -> tuple[Pattern, ...]:
     return tuple(read_pattern(text) for text in texts)
 
 
-def _only_a_list(text: str) -> bool:
-    """Whether a pattern is made of several, one of them bound to an end of the text: as one pattern it fits nothing."""
+def _only_a_list(flag: str, text: str) -> bool:
+    """Whether a pattern is made of several, and fits nothing as one: an anchor within it, or a comma where there can be none."""
     pieces = list(split(text))
+    if len(pieces) > 1 and flag in _WITHOUT_COMMAS:
+        return True
     flags = text.startswith("(?")
     return not flags and (any(piece.startswith("^") for piece in pieces[1:]) or any(piece.endswith("$") for piece in pieces[:-1]))
 
@@ -150,20 +165,18 @@ def _class_end(text: str, start: int) -> int:
     return position + 1
 
 
+def _within_a_character(text: bytes, position: int) -> bool:
+    return position < len(text) and text[position] & 0xC0 == 0x80
+
+
 def _refused_by_go(text: str) -> str:
     """Why Go does not take a pattern that RE2 takes; empty if it does."""
-    names: set[str] = set()
     for position, mark in _tokens(text):
         if mark == "\\C":
             return "invalid escape sequence: `\\C`"
         group = _GROUP.match(text, position + 1) if mark == "(" else None
-        if group is None:
-            continue
-        if not re.fullmatch(r"[0-9A-Za-z_]+", group[1]):
+        if group is not None and not re.fullmatch(r"[0-9A-Za-z_]+", group[1]):
             return f"invalid named capture: `{group[1]}`"
-        if group[1] in names:
-            return f"duplicate name of a capture: `{group[1]}`"
-        names.add(group[1])
     return ""
 
 

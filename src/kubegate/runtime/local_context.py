@@ -16,7 +16,7 @@ from kubegate.errors import KubegateError
 from kubegate.model.address import is_address
 from kubegate.model.proxy_plan import Target
 from kubegate.proxy.credentials import Credentials
-from kubegate.runtime.local_look import Found, look
+from kubegate.runtime.local_look import Found, doubt, look
 from kubegate.runtime.local_settings import Place
 from kubegate.runtime.process import Say
 
@@ -74,10 +74,13 @@ class LocalContext:
         )
 
     async def log_in(self) -> None:
-        """Make the credential ready, for the first time. Raises InvalidInput or KubegateError."""
-        self._login = await self._credentials.start()
-        self.context = self._credentials.context
-        self._started = True
+        """Make the credential ready, for the first time. Raises InvalidInput or KubegateError; it may be there later, then."""
+        try:
+            self._login = await self._credentials.start()
+        finally:
+            with contextlib.suppress(RuntimeError):
+                self.context = self._credentials.context
+                self._started = True
 
     def give_up(self, why: str) -> None:
         """Requests are told that there is no credential."""
@@ -146,8 +149,14 @@ class LocalContext:
         """Keep to what the API server and the kubeconfig say, until cancelled."""
         await asyncio.gather(self._keep_looking(), *([self._credentials.run()] if self._started else []))
 
+    async def _doubt(self) -> None:
+        """Say once what keeps requests from the API server, which a 503 does not."""
+        if self._found.servers and (why := await doubt(self.context, self._found, self._relay)):
+            self._say(f"context {self.context.name}: {why}; requests get 503 until that is mended")
+
     async def _keep_looking(self) -> None:
         """Look again until it is known, and then as often as its name may lead elsewhere."""
+        await self._doubt()
         tries = 0
         while True:
             known = not self._found.trouble

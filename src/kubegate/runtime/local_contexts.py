@@ -11,6 +11,11 @@ from kubegate.runtime.local_settings import Named, Settings
 from kubegate.runtime.process import Say
 
 
+def key_of(number: int) -> str:
+    """The key of the first context (0), or of one that is named beside it (1 and so on)."""
+    return f"c{number}"
+
+
 def chosen(settings: Settings, environ: Mapping[str, str], say: Say) -> list[LocalContext]:
     """All of them, the first one first. Raises InvalidInput with everything that is wrong with any that was named.
 
@@ -20,7 +25,7 @@ def chosen(settings: Settings, environ: Mapping[str, str], say: Say) -> list[Loc
     found: list[LocalContext] = []
     for number, named in enumerate((Named(settings.context or ""), *settings.named)):
         try:
-            found.append(_read(settings, environ, say, f"c{number}", named))
+            found.append(_read(settings, environ, say, key_of(number), named))
         except InvalidInput as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
@@ -30,7 +35,7 @@ def chosen(settings: Settings, environ: Mapping[str, str], say: Say) -> list[Loc
         others = (name for name in read_merged(settings.kubeconfig, environ).contexts if name not in known)
         for name in others:
             try:
-                found.append(_read(settings, environ, say, f"c{len(found)}", Named(name), asked_for=False))
+                found.append(_read(settings, environ, say, key_of(len(found)), Named(name), asked_for=False))
             except InvalidInput as error:
                 say(f"warning: context {name} is not served: {error.message}")
     return found
@@ -39,7 +44,7 @@ def chosen(settings: Settings, environ: Mapping[str, str], say: Say) -> list[Loc
 def _read(
     settings: Settings, environ: Mapping[str, str], say: Say, key: str, named: Named, *, asked_for: bool = True
 ) -> LocalContext:
-    first = key == "c0"
+    first = key == key_of(0)
     # Flags say what the one context of kubectl is; a token that is typed is none of the other clusters' business.
     overrides = settings.overrides if first else Overrides(kuberc=settings.overrides.kuberc)
     load = Chosen(settings.kubeconfig, named.name or None, environ, overrides=overrides, fallback=first)

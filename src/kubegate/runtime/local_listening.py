@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.model.proxy_plan import Listener
-from kubegate.runtime.local_context import LocalContext
+from kubegate.runtime.local_contexts import key_of
 from kubegate.runtime.local_settings import Place, Settings, Tls
 from kubegate.runtime.process import Say
 from kubegate.system import listeners, network
@@ -71,10 +71,10 @@ class Opened:
         )
 
 
-def open_listeners(settings: Settings, contexts: Sequence[LocalContext]) -> list[Opened]:
+def open_listeners(settings: Settings) -> list[Opened]:
     """Open all of them. Raises InvalidInput with every one that cannot be; then none is open."""
-    wanted = [(settings.place, contexts[0].key, settings.several)]
-    wanted += [(one.place, one.key, False) for one in contexts if one.place is not None]
+    wanted = [(settings.place, key_of(0), settings.several)]
+    wanted += [(one.place, key_of(number), False) for number, one in enumerate(settings.named, 1) if one.place is not None]
     opened: list[Opened] = []
     problems: list[Problem] = []
     for number, (place, key, several) in enumerate(wanted):

@@ -108,6 +108,25 @@ async def _names(context: Context, at: Endpoint, ca_pem: bytes, relay: str) -> l
     return [str(name) for kind, name in shown.get("subjectAltName", ()) if kind == "DNS"]
 
 
+async def doubt(context: Context, found: Found, relay: str) -> str:
+    """Why requests would not reach the API server, empty if they will: tried once, by the name that HAProxy verifies."""
+    by = found.verification
+    try:
+        async with asyncio.timeout(_DIAL_SECONDS):
+            trust = verifying_context(by.ca_pem, intermediates_suffice=False) if by else None
+            name = by.name if by else None
+            at = found.servers[0]
+            if relay:
+                _, writer = await asyncio.open_unix_connection(relay, ssl=trust, server_hostname=name)
+            else:
+                _, writer = await asyncio.open_connection(at.host, at.port, ssl=trust, server_hostname=name)
+        await _close(writer)
+    except (OSError, TimeoutError, KubegateError) as error:
+        explained = await _explained(context, found.servers[0], by.ca_pem if by else b"", relay, error)
+        return f"{explained.trouble}{f' ({explained.hint})' if explained.hint else ''}"
+    return ""
+
+
 async def _explained(context: Context, at: Endpoint, ca_pem: bytes, relay: str, error: Exception) -> Found:
     if not relay and isinstance(error, ssl.SSLError):
         # Nobody waits any more, and it has the better words.

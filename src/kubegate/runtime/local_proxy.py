@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from kubegate.errors import KubegateError
+from kubegate.model.problem import InvalidInput, Problem
 from kubegate.model.proxy_plan import LOGIN_PATH, Admission, ProxyPlan, Static
 from kubegate.model.service_ref import ServiceRef
 from kubegate.runtime.binary import find
@@ -93,8 +94,14 @@ class LocalProxy:
 
     async def _open(self) -> None:
         settings = self._settings
-        self._contexts = chosen(settings, self._environ, self._say)
-        self._opened = open_listeners(settings, self._contexts)
+        problems: list[Problem] = []
+        for work in (self._choose, self._listen):
+            try:
+                work()
+            except InvalidInput as error:
+                problems += error.problems
+        if problems:
+            raise InvalidInput(problems)
         self._opened = secured(self._opened, settings, self._environ, self._say)
         if any(one.token for one in self._opened):
             self.token = secrets.token_urlsafe(32)
@@ -123,15 +130,28 @@ class LocalProxy:
         finally:
             await starting
 
+    def _choose(self) -> None:
+        self._contexts = chosen(self._settings, self._environ, self._say)
+
+    def _listen(self) -> None:
+        self._opened = open_listeners(self._settings)
+
     async def _prepare(self, one: LocalContext) -> None:
-        """Find out about a context what can be found out now. Raises KubegateError if it was asked for by name."""
+        """Find out about a context what can be found out now. Raises InvalidInput if it was asked for by name.
+
+        A plugin that does not log in now may do so later: as with kubectl, that keeps nothing from being served.
+        """
+        looking = asyncio.create_task(one.look(), name="look at the API server")
         try:
-            await asyncio.gather(one.look(), one.log_in())
+            await one.log_in()
         except KubegateError as error:
-            if one.asked_for:
+            if isinstance(error, InvalidInput) and one.asked_for:
                 raise
+            hint = f" ({error.hint})" if error.hint else ""
             one.give_up(error.message)
-            self._say(f"warning: context {one.context.name} has no credential: {error.message}")
+            self._say(f"context {one.context.name} has no credential, and requests get 503 until it has: {error.message}{hint}")
+        finally:
+            await looking
         one.changed = self._bring
 
     def _log(self) -> int | None:
@@ -297,7 +317,7 @@ class LocalProxy:
             with contextlib.suppress(OSError, TimeoutError):
                 now = await self._plane.requests()
                 for one in self._contexts:
-                    if now.get(one.key) != before.get(one.key):
+                    if now.get(one.key, 0) != before.get(one.key, 0):
                         one.used()
                 before = now
 

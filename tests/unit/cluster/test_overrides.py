@@ -239,6 +239,15 @@ class TestChosen:
         bench.good(contexts=more, **{"current-context": "other"})
         assert choose().name == "prod"
 
+    def test_a_context_that_is_gone_is_missed_where_it_was(self, bench: Workbench) -> None:
+        for given, place in ((None, str(bench.file)), ("prod", "--context")):
+            choose = Chosen(bench.good(), given, {})
+            choose()
+            bench.good(contexts=[])
+            with pytest.raises(InvalidInput) as caught:
+                choose()
+            assert [problem.where for problem in caught.value.problems] == [place]
+
     def test_a_kubeconfig_that_comes_later(self, tmp_path: Path) -> None:
         environ = {"HOME": str(tmp_path)}
         choose = Chosen(None, None, environ, fallback=True)

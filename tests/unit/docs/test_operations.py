@@ -13,17 +13,13 @@ PAGE = (ROOT / "docs" / "operations.md").read_text()
 SOURCE = ROOT / "src" / "kubegate"
 # Of `kubegate expose`, whose codes have pages of their own.
 EXPOSE = [SOURCE / "runtime" / name for name in ("advice.py", "declare.py", "expose.py", "outfile.py", "prepare.py")]
-# Of `kubegate proxy`, which tells problems to a person only.
-PROXY = [*(SOURCE / "proxy").glob("*.py"), *(SOURCE / "runtime").glob("local_*.py"), SOURCE / "cli" / "pflags.py"]
-PROXY += [SOURCE / "model" / "filters.py", *(SOURCE / "cli").glob("proxy*.py")]
 ONLY_EXPOSE = {"listen.taken", "front.cert.no-name"}
 MAKERS = {"Problem": 1, "Remark": 1, "also": 1, "within": 1}
 
 
 def codes() -> set[str]:
     """Every code in the source; `.*` stands for the part that is only known when it runs."""
-    others = (*EXPOSE, *PROXY)
-    return {code for path in SOURCE.rglob("*.py") if path not in others for code in _codes(ast.parse(path.read_text()))}
+    return {code for path in SOURCE.rglob("*.py") if path not in EXPOSE for code in _codes(ast.parse(path.read_text()))}
 
 
 def _codes(tree: ast.AST) -> Iterator[str]:

@@ -13,6 +13,7 @@ from kubegate.cluster.server import Server
 from kubegate.errors import KubegateError
 from kubegate.model.address import Endpoint
 from kubegate.model.problem import InvalidInput, Problem
+from kubegate.proxy.relay import proxy_of
 from kubegate.proxy.rotation import changed_target, due, files_of, is_removal, sends_the_same, sentence
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,6 +53,15 @@ def test_every_file_counts_once() -> None:
     )
     context = replace(CONTEXT, credential=credential, ca_file=Path("/c"), missing=(Path("later"),))
     assert files_of(context) == (Path("/a/config"), Path.cwd() / "later", Path("/c"), Path("/t"))
+
+
+def test_the_proxy_of_a_context_comes_first() -> None:
+    environ = {"HTTPS_PROXY": "http://environ.test"}
+    assert proxy_of(CONTEXT, {}) is None
+    assert proxy_of(CONTEXT, environ) == "http://environ.test"
+    assert proxy_of(CONTEXT, environ | {"NO_PROXY": "api.test:6443"}) is None
+    declared = replace(CONTEXT, proxy_url="socks5://declared.test")
+    assert proxy_of(declared, environ | {"NO_PROXY": "*"}) == "socks5://declared.test"
 
 
 @pytest.mark.parametrize(

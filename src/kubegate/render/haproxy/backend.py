@@ -13,7 +13,7 @@ from kubegate.render.haproxy.shape import Server
 from kubegate.render.haproxy.text import milliseconds, word
 
 # GETs with these in their path may run something in a pod; a percent sign may hide them.
-_NOT_REPEATABLE = "/exec /attach /portforward /proxy %"
+NOT_REPEATABLE = "/exec /attach /portforward /proxy %"
 # What the name of a backend that carries streams ends in.
 STREAMS = ":stream"
 # A server that comes back takes its share step by step (configuration manual 5.2, `slowstart`).
@@ -64,7 +64,7 @@ def _plain(backend: Backend, draft: Draft) -> None:
         "retry-on conn-failure empty-response",
         *_timeouts(backend, server=backend.timeouts.request),
         *limits.rules(backend, draft),
-        f"http-request disable-l7-retry unless {guards.ORDINARY} or {{ method GET HEAD }} !{{ path -m sub {_NOT_REPEATABLE} }}",
+        f"http-request disable-l7-retry unless {guards.ORDINARY} or {{ method GET HEAD }} !{{ path -m sub {NOT_REPEATABLE} }}",
     ]
     draft.section(f"backend {backend.name}", lines, backend=backend.name)
     for at in backend.servers:

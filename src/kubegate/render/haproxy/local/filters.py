@@ -8,9 +8,10 @@ end, for a Lua error lets the rules go on.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from kubegate.model.filters import ANY, DeniedResource, Filters
-from kubegate.model.patterns import Pattern, Sequence
+from kubegate.model.patterns import Sequence, read_pattern
 from kubegate.render.haproxy.errors import body
 from kubegate.render.haproxy.local.script import VERDICTS_FILE, script
 from kubegate.render.haproxy.text import quote
@@ -26,7 +27,7 @@ _UNDECIDED = "the proxy could not decide about this request; its log says why"
 
 # A path with one of these may be another one to Go, to Python or to the API server.
 _ODD = ("%", "//", "/.")
-_METHODS: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _READING = ("GET", "HEAD")
 _API_ROOTS = ("/api/", "/apis/", "/openapi/")
 _OPEN_DOORS = ("/exec", "/attach", "/portforward", "/proxy")
@@ -62,40 +63,41 @@ def lua(ask_socket: str, filters: Filters) -> str:
 def _quick(filters: Filters) -> list[str] | None:
     """Conditions which all hold only for a request that may pass; None if there can be none."""
     if filters.disabled:
-        lists: list[str] | None = []
-        odd: list[str] = list(_ODD) if filters.guarded else ["%"]
-        methods = _METHODS
-    else:
-        lists = _accepted(filters)
-        odd = list(_ODD)
-        methods = tuple(m for m in _METHODS if not any(_fits(one, m) for one in filters.reject_methods))
-    if lists is None or not methods:
-        return None
-    guards = _guards(filters)
-    rejecting = () if filters.disabled else filters.reject_paths
-    sequences = [one.sequence for one in rejecting]
-    if guards is None or any(one is None or one.matches_all for one in sequences):
+        everything = (read_pattern(""),)
+        filters = replace(filters, accept_hosts=everything, accept_paths=everything, reject_paths=(), reject_methods=())
+    guards, unwanted = _guards(filters), _rejecting(filters)
+    methods, accepted = _methods(filters), _accepted(filters)
+    if guards is None or unwanted is None or methods is None or accepted is None:
         return None
     words, conditions = guards
-    unwanted = _Strings()
-    unwanted.add("sub", [*odd, *words])
-    for one in sequences:
-        if one is not None:
-            unwanted.add(*_necessary(one))
-    if filters.read_only:
-        methods = tuple(m for m in methods if m in _READING)
+    unwanted.add("sub", words)
     # Without it, a path that nobody has set would have none of the strings.
-    return [f"{{ {_PATH} -m found }}", *unwanted.none(), *_method(methods, filters), *conditions, *lists]
+    return [f"{{ {_PATH} -m found }}", *unwanted.none(), *methods, *conditions, *accepted]
 
 
-def _fits(pattern: Pattern, method: str) -> bool:
-    """Whether a pattern may fit a method."""
-    return pattern.sequence is None or pattern.sequence.matches(method)
+def _rejecting(filters: Filters) -> "_Strings | None":
+    """Strings of which a path has none that no pattern rejects, and that has one reading; None if any path could be rejected."""
+    found = _Strings()
+    found.add("sub", _ODD)
+    for one in (pattern.sequence for pattern in filters.reject_paths):
+        if one is None or one.matches_all:
+            return None
+        found.add(*_necessary(one))
+    # To patterns the root is the empty text, which matters where it is not what all others are to them.
+    everything = any(one.sequence and one.sequence.matches_all for one in filters.accept_paths)
+    if not everything or any(one.sequence and one.sequence.matches_empty_only for one in filters.reject_paths):
+        found.add("str", ["/"])
+    return found
 
 
-def _method(methods: tuple[str, ...], filters: Filters) -> list[str]:
-    silent = filters.disabled or all(one.sequence and one.sequence.matches_empty_only for one in filters.reject_methods)
-    return [] if silent and not filters.read_only else [f"{{ method {' '.join(methods)} }}"]
+def _methods(filters: Filters) -> list[str] | None:
+    """A condition by which no pattern rejects the method, if there has to be one; None if any could be rejected."""
+    sequences = [one.sequence for one in filters.reject_methods]
+    if not filters.read_only and all(one and one.matches_empty_only for one in sequences):
+        return []
+    known = _READING if filters.read_only else _METHODS
+    methods = [method for method in known if not any(one is None or one.matches(method) for one in sequences)]
+    return [f"{{ method {' '.join(methods)} }}"] if methods else None
 
 
 def _accepted(filters: Filters) -> list[str] | None:

@@ -89,6 +89,15 @@ local templates = {{
 local exact, disabled, guarded = {exact}, {disabled}, {guarded}
 local verdicts = Map.new({verdicts}, Map._str)
 
+-- The byte of each escape, in any mixture of upper and lower case.
+local decoded = {{}}
+for byte = 0, 255 do
+  local high, low = string.format("%x", byte // 16), string.format("%x", byte % 16)
+  for _, code in ipairs{{high .. low, high:upper() .. low, high .. low:upper(), high:upper() .. low:upper()}} do
+    decoded[code] = string.char(byte)
+  end
+end
+
 -- Whether a text has the parts of an entry, in their order. Texts have no line feed.
 local function fits(entry, text)
   local parts, last, from = entry[2], #entry[2], 1
@@ -110,9 +119,9 @@ local function fits(entry, text)
   return true
 end
 
-local function first(list, text)
+local function first(list, text, other)
   for _, entry in ipairs(list) do
-    if fits(entry, text) then return entry end
+    if fits(entry, text) or (other and fits(entry, other)) then return entry end
   end
 end
 
@@ -125,14 +134,16 @@ end
 -- What the pattern lists say: true, a refusal, or nothing where Python has to be asked.
 local function by_lists(method, host, path)
   if not exact or path:find("[%c]") or path:find("//", 1, true) or path:find("/.", 1, true) then return nil end
-  local entry = first(reject_paths, path)
+  -- To kubectl's patterns the root is the empty text.
+  local seen = path == "/" and "" or path
+  local entry = first(reject_paths, path, seen)
   if entry then return entry[4] end
   entry = first(reject_methods, method)
   if entry then return entry[4] end
-  if not first(accept_paths, path) then return no_path end
+  if not first(accept_paths, seen) then return no_path end
   local name, normal = plain_host(host)
   if not name then return nil end
-  return (first(accept_hosts, name) or first(accept_hosts, normal)) and true or no_host
+  return first(accept_hosts, name, normal) and true or no_host
 end
 
 -- A verdict as Python writes it: "allow", or a status and a message in JSON's quotes.
@@ -170,7 +181,7 @@ local function judge(txn)
   local path = raw
   if raw:find("%", 1, true) then
     if raw:gsub("%%%x%x", ""):find("%", 1, true) then return bad_path end
-    path = raw:gsub("%%(%x%x)", function(code) return string.char(tonumber(code, 16)) end)
+    path = raw:gsub("%%(%x%x)", decoded)
   end
   if disabled then return true end
   local found = by_lists(method, host, path)
