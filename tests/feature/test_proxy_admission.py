@@ -6,14 +6,16 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from kubegate.system import network
-from tests.support.expose import Home, command, kubeconfig, kubegate
+from tests.support.expose import Home, command, home, kubeconfig, kubegate
 from tests.support.proxy import WEBSOCKET, Proxying, proxying
+from tests.support.rawh2 import Client as Client2
 from tests.support.rawhttp import Answer, Client, request
 from tests.support.upstream import Upstream, eventually
 
@@ -123,15 +125,52 @@ class TestOpen:
             assert ask(f"Authorization: Bearer {token_of(proxy)}").status == 200
 
 
-def test_tls_speaks_http2(person: Home, config: str) -> None:
-    with proxying("--kubeconfig", config, "--port=0", "--tls", home=person) as proxy:
+@pytest.fixture(scope="module")
+def proxy(upstream: Upstream) -> Iterator[Proxying]:
+    """A proxy that speaks TLS."""
+    with home() as someone:
+        config = str(kubeconfig(someone.path / "config", f"https://127.0.0.1:{upstream.port}"))
+        with proxying("--kubeconfig", config, "--port=0", "--tls", home=someone) as running:
+            yield running
+
+
+class TestHttp2:
+    """`--tls` offers HTTP/2, with the same rules."""
+
+    def dial(self, proxy: Proxying) -> Client2:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        context.set_alpn_protocols(["h2"])
-        with Client.connect("127.0.0.1", proxy.port, context) as client:
-            assert client.wire.tls is not None
-            assert client.wire.tls.selected_alpn_protocol() == "h2"
+        return Client2.connect("127.0.0.1", proxy.port, context, "localhost")
+
+    def test_requests_beside_one_another(self, proxy: Proxying, upstream: Upstream) -> None:
+        with self.dial(proxy) as client:
+            streams = [client.start("GET", f"/api/v1/h2/{number}?x=%2F", host="localhost") for number in range(20)]
+            assert [client.answer(stream).status for stream in streams] == [200] * 20
+        seen = upstream.seen("/api/v1/h2/")
+        assert {one.values("authorization")[0] for one in seen} == {"Bearer token-of-the-person"}
+        assert {one.target for one in seen} == {f"/api/v1/h2/{number}?x=%2F" for number in range(20)}
+
+    @pytest.mark.parametrize(
+        ("field", "status"),
+        [
+            (("impersonate-user", "root"), 403),
+            (("authorization", "Bearer own"), 403),
+            (("impersonate_user", "root"), 400),
+            (("origin", "http://evil.example"), 403),
+            (("origin", "http://localhost:PORT"), 403),
+            (("origin", "https://localhost:PORT"), 200),
+            (("sec-fetch-site", "same-site"), 403),
+        ],
+    )
+    def test_rules(self, proxy: Proxying, field: tuple[str, str], status: int) -> None:
+        name, value = field[0], field[1].replace("PORT", str(proxy.port))
+        agent = ("user-agent", "a")
+        with self.dial(proxy) as client:
+            for _ in range(2):
+                assert client.ask("GET", "/api/v1/h2-rules", agent, host="localhost").status == 200
+                assert client.ask("GET", "/api/v1/h2-rules", agent, (name, value), host="localhost").status == status
+            assert client.ask("GET", "/api/v1/h2-rules", agent, host="evil.example").status == 403
 
 
 class TestStatic:

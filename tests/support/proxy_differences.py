@@ -67,6 +67,77 @@ DIFFERENCES: dict[str, tuple[str, str, str]] = {
         "400 for all but websocket and SPDY/3.1",
         "Kubernetes speaks no others, and each is a way round HTTP's rules",
     ),
+    # What follows is not seen in one request; other tests show it.
+    "append": (
+        "the path of the server's URL is dropped unless `--append-server-path` is given",
+        "it is put before each request; `--append-server-path=false` restores it; the filters see what comes after it",
+        "without it such a cluster cannot be reached",
+    ),
+    "exit-codes": (
+        "1 for what is wrong on the command line, 255 for a pattern",
+        "2, with all that is wrong at once",
+        "as the other commands",
+    ),
+    "open": (
+        "any `--address`",
+        "one that others reach needs `--tls`, where clients show a token, or `--i-know-this-is-open`",
+        "whoever reaches it has your rights",
+    ),
+    "prefixes": (
+        "`--api-prefix=custom` serves nothing, `/a{b` and a prefix that is also that of the files end in a stack trace",
+        "refused at the start",
+        "they were not meant",
+    ),
+    "plugins": (
+        "a plugin is asked at the first request, a user without credential for a user name",
+        "a plugin is asked at the start, and again until it answers; nobody is asked for a name",
+        "nobody sits in front of a proxy at night",
+    ),
+    "renewal": (
+        "a 401 is passed on at once, and one to an upgrade renews nothing",
+        "it waits until the credential was renewed, ten seconds at most; upgrades too",
+        "the next request has the new one",
+    ),
+    "following": (
+        "the kubeconfig is read once",
+        "it is followed, with every file that it names; the context stays",
+        "credentials are renewed while the proxy runs",
+    ),
+    "sockets": (
+        "a socket at the path is deleted, a live one too; it is left behind, and the Host has to be accepted",
+        "a live one is refused, it is removed at the end, and any Host will do",
+        "only its owner may use it",
+    ),
+    "files": (
+        "`--www` is outside of the filters, shows hidden files and what links lead to, and lists folders",
+        "behind all rules; no hidden file, nothing outside of the folder, no lists",
+        "a page must not read more than was put there",
+    ),
+    "half-close": (
+        "the end of one direction of a tunnel ends both",
+        "each ends by itself",
+        "what the server still sends would be lost",
+    ),
+    "proxies": (
+        "upgrades do not take the proxy of the kubeconfig or the environment",
+        "they do",
+        "there is no other way",
+    ),
+    "upstream": (
+        "HTTP/2 to the API server; asks for gzip by itself and undoes it; `kubectl/...` as the user agent of who names none",
+        "HTTP/1.1 on pooled connections; what the client asks for; `kubegate`",
+        "one reader that stalls would hold up all others",
+    ),
+    "size": (
+        "headers up to 1 MB",
+        "32 KB, then 431",
+        "a buffer of HAProxy holds them",
+    ),
+    "verification": (
+        "a certificate that has addresses only, or whose CA is an intermediate one, is verified",
+        "it is not, and requests get 503 with a reason on standard error; set `tls-server-name`, or give the root",
+        "HAProxy verifies names and roots ([design 0001](design/0001-verify-by-name.md))",
+    ),
 }
 
 

@@ -49,7 +49,12 @@ def _number(text: str) -> str:
 
 
 SAME = (
-    Flag("accept-hosts", "Patterns of hosts that are served, with commas between them.", DEFAULT_ACCEPT_HOSTS, value="PATTERNS"),
+    Flag(
+        "accept-hosts",
+        "Patterns of hosts that are served; commas separate them.",
+        DEFAULT_ACCEPT_HOSTS,
+        value="PATTERNS",
+    ),
     Flag("accept-paths", "Patterns of paths that are served.", DEFAULT_ACCEPT_PATHS, value="PATTERNS"),
     Flag("address", "The address to listen on; others than loopback want --tls and show a token.", "127.0.0.1", value="ADDRESS"),
     Flag("api-prefix", "The prefix below which the API is served.", "/", value="PREFIX"),
@@ -65,10 +70,6 @@ SAME = (
 )
 
 OWN = (
-    Flag("accept-host", "One more pattern of hosts, commas and all, in place of the default.", kind="list", value="PATTERN"),
-    Flag("accept-path", "One more pattern of paths.", kind="list", value="PATTERN"),
-    Flag("reject-path", "One more pattern of paths that are refused.", kind="list", value="PATTERN"),
-    Flag("reject-method", "One more pattern of methods that are refused.", kind="list", value="PATTERN"),
     Flag("read-only", "Let nothing pass that changes something, or runs something in a pod.", kind="bool"),
     Flag("deny", "Refuse a resource: secrets, deployments.apps, pods/exec.", kind="list", value="RESOURCE"),
     Flag("allow-origin", "Let pages of this origin use the proxy: http://localhost:3000.", kind="list", value="ORIGIN"),

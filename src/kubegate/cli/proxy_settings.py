@@ -22,12 +22,11 @@ from kubegate.runtime.local_settings import Named, Place, Settings, Tls
 
 _DEFAULT_PORT = 8001
 _PREFIX = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
-_CUT = re.compile(r"\{[0-9]*$")
 _LISTS = (
-    ("accept-hosts", "accept-host", DEFAULT_ACCEPT_HOSTS),
-    ("accept-paths", "accept-path", DEFAULT_ACCEPT_PATHS),
-    ("reject-paths", "reject-path", DEFAULT_REJECT_PATHS),
-    ("reject-methods", "reject-method", DEFAULT_REJECT_METHODS),
+    ("accept-hosts", DEFAULT_ACCEPT_HOSTS),
+    ("accept-paths", DEFAULT_ACCEPT_PATHS),
+    ("reject-paths", DEFAULT_REJECT_PATHS),
+    ("reject-methods", DEFAULT_REJECT_METHODS),
 )
 
 
@@ -183,34 +182,29 @@ def _origins(parsed: Parsed, problems: list[Problem]) -> tuple[str, ...]:
 
 
 def _filters(parsed: Parsed, problems: list[Problem], warn: Callable[[str], None]) -> Filters:
-    lists: list[tuple[Pattern, ...]] = []
-    for plural, single, default in _LISTS:
-        texts = _pieces(parsed, plural, single, default, warn)
-        if (plural in parsed.given or single in parsed.given) and texts:
-            # Where the patterns are kubectl's own, nothing has to be loaded to know that they are good.
-            from kubegate.proxy.patterns import check_patterns
-
-            problems += check_patterns(f"--{plural}", texts)
-        elif not texts and plural.startswith("reject"):
-            warn(f"warning: --{plural} is empty: what it would refuse by default is let pass")
-        lists.append(_read(texts))
+    hosts, paths, rejected_paths, rejected_methods = (
+        _patterns(parsed, name, default, problems, warn) for name, default in _LISTS
+    )
     denied, wrong = read_denied("--deny", list(parsed.all("deny")))
     problems += wrong
     disabled = parsed.flag("disable-filter")
     if disabled and not parsed.text("unix-socket"):
         warn("warning: --disable-filter: any host name and any path is served; pages of other origins are refused all the same")
-    hosts, paths, rejected_paths, rejected_methods = lists
     return Filters(hosts, paths, rejected_paths, rejected_methods, parsed.flag("read-only"), denied, disabled)
 
 
-def _pieces(parsed: Parsed, plural: str, single: str, default: str, warn: Callable[[str], None]) -> list[str]:
-    whole = list(parsed.all(single))
-    given = parsed.text(plural, "" if whole else default)
-    split = given.split(",") if given else []
-    if any(_CUT.search(piece) for piece in split[:-1]):
-        warn(f"warning: --{plural} was split at a comma within braces; --{single} takes a pattern as it is")
-    return [*split, *whole]
+def _patterns(
+    parsed: Parsed, name: str, default: str, problems: list[Problem], warn: Callable[[str], None]
+) -> tuple[Pattern, ...]:
+    """The patterns of a list. Where they are kubectl's own, nothing has to be loaded to know that they are good."""
+    if name not in parsed.given:
+        return tuple(read_pattern(text) for text in default.split(","))
+    from kubegate.proxy.patterns import doubts, read_list
 
-
-def _read(texts: list[str]) -> tuple[Pattern, ...]:
-    return tuple(read_pattern(text) for text in texts)
+    found, wrong = read_list(f"--{name}", parsed.all(name))
+    problems += wrong
+    for doubt in doubts(f"--{name}", found):
+        warn(f"warning: {doubt.where}: {doubt.message}; {doubt.hint}")
+    if not found and name.startswith("reject"):
+        warn(f"warning: --{name} is empty: what it would refuse by default is let pass")
+    return found

@@ -1,5 +1,6 @@
 """Where the local proxy listens: its sockets opened, their certificates, and who may come."""
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -130,6 +131,7 @@ def _certificate(tls: Tls | None, one: Opened, environ: Mapping[str, str], say: 
 
 
 def _open(place: Place) -> Listening:
+    where = place.flag
     try:
         if place.socket is not None:
             return listeners.unix(place.socket)
@@ -140,8 +142,10 @@ def _open(place: Place) -> Listening:
     except OSError as error:
         shown = str(place.socket or f"{place.address}:{place.port}")
         why, hint = _explained(place, reason(error))
+        if where == "--port" and error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            where = "--address"
         message = f"{shown} cannot be listened on: {why}"
-    raise InvalidInput([Problem(place.flag, "listen.unusable", message, hint)])
+    raise InvalidInput([Problem(where, "listen.unusable", message, hint)])
 
 
 def _explained(place: Place, why: str) -> tuple[str, str]:

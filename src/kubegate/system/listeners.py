@@ -73,12 +73,17 @@ def tcp(host: str, port: int) -> Listening:
 
     A name is resolved, and its first address is taken.
     """
-    if not host:
-        if socket.has_dualstack_ipv6():
+    try:
+        if not host and socket.has_dualstack_ipv6():
             return Listening(socket.create_server(("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True))
-        host = "0.0.0.0"  # noqa: S104 - asked for
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    return Listening(socket.create_server(address[:2], family=family, backlog=_BACKLOG))
+        # Without a name, the wildcard address.
+        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return Listening(socket.create_server(address[:2], family=family, backlog=_BACKLOG))
+    except socket.gaierror:
+        raise
+    except OSError as error:
+        # The words of the standard library repeat the address.
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from None
 
 
 def unix(path: Path) -> Listening:
