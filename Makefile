@@ -16,7 +16,7 @@ define MISSING
 import shutil
 from tests.cluster.processes import SYSTEM_PATH
 from tests.cluster.requirements import PACKAGES, busybox
-missing = {package for program, package in {**PACKAGES, "curl": "curl"}.items() if not shutil.which(program, path=SYSTEM_PATH)}
+missing = {package for program, package in {**PACKAGES, "curl": "curl", "tinyproxy": "tinyproxy-bin"}.items() if not shutil.which(program, path=SYSTEM_PATH)}
 print(*sorted(missing), *([] if busybox() else ["busybox-static"]))
 endef
 # Go is needed only until the cluster's programs are built; they are kept in the user's cache folder.

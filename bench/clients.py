@@ -113,7 +113,7 @@ def _held(peer: Peer, number: int, open_one: Callable[[Peer, ssl.SSLContext], Ab
 
 def _open_watch(peer: Peer, trusting: ssl.SSLContext) -> rawhttp.Client:
     client = connect(peer, trusting=trusting)
-    client.wire.send(request("GET", _WATCH))
+    client.wire.send(request("GET", _WATCH, host=f"{LOOPBACK}:{peer.port}"))
     assert client.head().status == 200
     assert client.chunk()
     return client

@@ -23,7 +23,8 @@ from tests.support.tls import API_NAME, GATE_NAME
 class Peer:
     """Where clients reach a gate that runs. `pid` is None where there is none, and clients reach the API server itself.
 
-    `tls` says whether clients speak TLS to that port, `opens_tls` whether it is the gate that they speak it with.
+    `tls` says whether clients speak TLS to that port, `opens_tls` whether it is the gate that they speak it with; `local` is a
+    proxy that adds a credential, so that clients bring none.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Peer:
     pid: int | None
     tls: bool = True
     opens_tls: bool = True
+    local: bool = False
 
     def cpu_ns(self) -> int:
         """CPU time so far, in ns."""

@@ -10,11 +10,11 @@ from bench.targets import GATE, SEED, verdicts
 BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of the figures -->"
 
 
-def put_into(page: str, figures: str) -> str:
-    """The page with these figures between its two marks, in place of older ones."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+def put_into(page: str, figures: str, begin: str = BEGIN, end: str = END) -> str:
+    """The page with these figures between two marks of it, in place of older ones."""
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{figures}\n\n{end}{after}"
 
 
 def render(results: Mapping[str, Result], facts: Sequence[str]) -> str:
@@ -38,7 +38,7 @@ def _targets(results: Mapping[str, Result]) -> str:
         )
         for verdict in verdicts(results)
     ]
-    return "### Targets\n\n" + _table(("kubegate", "at most", "measured", ""), rows)
+    return "### Targets\n\n" + table(("kubegate", "at most", "measured", ""), rows)
 
 
 def _section(result: Result) -> str:
@@ -50,14 +50,14 @@ def _section(result: Result) -> str:
         if beside is not None and figure is not beside and result.workload.unit != "requests":
             compared = f"{figure.median - beside.median:+.0f}" if "direct" in result.figures else _times(figure, beside)
         rows.append((f"**{name}**" if name == GATE else name, *_numbers(figure), compared))
-    return f"### {result.workload.title} ({_unit(result)})\n\n" + _table(head, rows)
+    return f"### {result.workload.title} ({_unit(result)})\n\n" + table(head, rows)
 
 
 def _parts(result: Result) -> str:
     seed = result.figures[SEED]
     rows = [(name, *_numbers(figure), _times(figure, seed)) for name, figure in result.figures.items()]
     head = ("kubegate's configuration", "lower quartile", "median", "±", "x HAProxy by hand")
-    return f"### {result.workload.title} ({_unit(result)})\n\n" + _table(head, rows)
+    return f"### {result.workload.title} ({_unit(result)})\n\n" + table(head, rows)
 
 
 def _rules(result: Result) -> str:
@@ -69,7 +69,7 @@ def _rules(result: Result) -> str:
                 tuple((mine - its) * 1000 / variants.TIMES for mine, its in zip(figure.values, base.values, strict=True))
             )
             rows.append((name, f"{more.median:.0f}", f"{more.spread:.0f}"))
-    return "### What each rule costs a small GET (ns of CPU)\n\n" + _table(("rule", "median", "±"), rows)
+    return "### What each rule costs a small GET (ns of CPU)\n\n" + table(("rule", "median", "±"), rows)
 
 
 def _times(figure: Figure, other: Figure) -> str:
@@ -88,6 +88,7 @@ def _unit(result: Result) -> str:
     return "µs on the clock" if timed else kinds.get(result.workload.unit, "µs of CPU")
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; every column but the first is of numbers."""
     lines = [head, ["---", *(["---:"] * (len(head) - 1))], *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -6,7 +6,7 @@ import json
 import ssl
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ FILES = Path(__file__).parent / "files"
 LOOPBACK = "127.0.0.1"
 POD = "/api/v1/namespaces/default/pods/web-0"
 LISTS = {"1 MB": "/list-1", "50 MB": "/list-50"}
+DOWNLOAD = {"200 MB": "/list-200"}
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,10 @@ class Fixed:
 
 
 @contextlib.contextmanager
-def fixed(bench: Bench) -> Iterator[Fixed]:
-    """Run it."""
+def fixed(bench: Bench, lists: Mapping[str, str] = LISTS) -> Iterator[Fixed]:
+    """Run it, with these lists to give."""
     upstream = Fixed(free_port(LOOPBACK), free_port(LOOPBACK))
-    for size, path in LISTS.items():
+    for size, path in lists.items():
         (bench.folder / path.strip("/")).write_bytes(_list(int(size.split()[0]) * 1_000_000))
     words = {
         "UPSTREAM_PORT": upstream.port,

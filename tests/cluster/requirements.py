@@ -24,6 +24,8 @@ PACKAGES = {
     "/lib/systemd/systemd": "systemd",
     "systemd-sysusers": "systemd",
     "faketime": "faketime",
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
 }
 
 GO_WISH = (

@@ -84,7 +84,8 @@ def test_log_in_with_a_pair(desk: Desk) -> None:
         (desk.folder / "answer").write_text(json.dumps({"kind": "ExecCredential", "apiVersion": V1, "status": status}))
         desk.script(f"cat {desk.folder}/answer")
         if good:
-            assert asyncio.run(log_in(desk.context(), desk.environ)).certificate_pem == jane.pem
+            found = asyncio.run(log_in(desk.context(), desk.environ))
+            assert (found.certificate_pem, found.expires) == (jane.pem, jane.certificate.not_valid_after_utc)
         else:
             with pytest.raises(InvalidInput, match="does not belong"):
                 asyncio.run(log_in(desk.context(), desk.environ))
@@ -213,3 +214,20 @@ def test_a_plugin_that_leaves_a_helper_behind_may(desk: Desk) -> None:
     helper = int((desk.folder / "helper").read_text())
     os.kill(helper, 0)
     os.kill(helper, 9)
+
+
+def test_a_kuberc_decides_which_plugins_run(desk: Desk, tmp_path: Path) -> None:
+    desk.script(f"touch {desk.folder}/ran; echo '{TOKEN}'")
+    desk.environ["HOME"] = str(tmp_path)
+    rules = tmp_path / ".kube" / "kuberc"
+    rules.parent.mkdir()
+    head = "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n"
+    for policy in ("DenyAll", "Allowlist\ncredentialPluginAllowlist: [{command: another}]"):
+        rules.write_text(f"{head}credentialPluginPolicy: {policy}\n")
+        assert f"{rules} does not let it run" in desk.failure(desk.context()).message
+    assert not (desk.folder / "ran").exists()
+    rules.write_text(f"{head}credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{{command: login}}]\n")
+    assert desk.run(desk.context()).token == "granted"
+    rules.write_text(f"{head}credentialPluginPolicy: Nobody\n")
+    with pytest.raises(InvalidInput):
+        desk.run(desk.context())

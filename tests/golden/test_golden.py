@@ -1,12 +1,14 @@
 """Whole files out, as expected to the byte (see `cases`), and HAProxy accepts them without a word."""
 
+import os
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from kubegate.runtime.binary import find
-from tests.golden.cases import NAMES, expected, rendered
+from tests.golden.cases import DESCRIPTORS, NAMES, expected, rendered
 from tests.support.tls import cluster_authority, gate_pem
 
 
@@ -23,7 +25,17 @@ def test_haproxy_accepts_them_without_a_word(name: str, tmp_path: Path) -> None:
     for file, content in expected(name).items():
         real = gate_pem() if b"KEY AND CHAIN" in content else cluster_authority().pem
         (tmp_path / file).write_bytes(real if content.startswith(b"PLACEHOLDER") else content)
-    checked = subprocess.run(
-        [find().path, "-c", "-C", tmp_path, "-f", "haproxy.cfg"], capture_output=True, text=True, check=False, timeout=60
-    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        for descriptor in DESCRIPTORS:
+            os.dup2(listening.fileno(), descriptor)
+        checked = subprocess.run(
+            [find().path, "-c", "-C", tmp_path, "-f", "haproxy.cfg"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            pass_fds=DESCRIPTORS,
+        )
+        for descriptor in DESCRIPTORS:
+            os.close(descriptor)
     assert (checked.returncode, checked.stderr) == (0, "")

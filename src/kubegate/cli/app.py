@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, run, schema, status, trial, version
+from kubegate.cli import expose, proxy, run, schema, status, trial, version
 
 
 def examples(*commands: str) -> str:
@@ -13,10 +13,19 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
 
 
+# `main` calls it without all of this; here it stands for the list of commands.
+_AS_IT_IS = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def proxy_command(context: typer.Context) -> None:
+    """Run the local proxy."""
+    proxy.main(context.args)
+
+
 app = typer.Typer(
     name="kubegate",
     help="The gate in front of the Kubernetes API server.",
-    epilog=examples("kubegate expose", "kubegate run -c kubegate.yaml", "kubegate expose --help"),
+    epilog=examples("kubegate expose", "kubegate run -c kubegate.yaml", "kubegate proxy", "kubegate expose --help"),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,6 +39,9 @@ app.command("diff", help=trial.DIFF, epilog=examples(*trial.DIFF_EXAMPLES))(tria
 app.command("reload", help=status.RELOAD, epilog=examples(*status.RELOAD_EXAMPLES))(status.reload)
 app.command("render", help=trial.RENDER, epilog=examples(*trial.RENDER_EXAMPLES))(trial.render)
 app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(expose.command)
+app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_help_option=False, context_settings=_AS_IT_IS)(
+    proxy_command
+)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 

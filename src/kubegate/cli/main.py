@@ -23,6 +23,12 @@ def run() -> None:
         warnings.simplefilter("ignore")
     # Of what is loaded nothing becomes garbage, and looking for some takes a fifth of the start.
     gc.disable()
+    if sys.argv[1:2] == ["proxy"]:
+        # Scripts wait for it, so nothing else is loaded.
+        from kubegate.cli import proxy
+
+        gc.enable()
+        proxy.main(sys.argv[2:])
     from kubegate.cli.app import app
 
     gc.freeze()

@@ -1,10 +1,11 @@
-"""The one place where exceptions of httpx, ssl and the operating system become ours, as sentences."""
+"""The one place where exceptions of httpx, socksio, ssl and the operating system become ours, as sentences."""
 
 import socket
 import ssl
 from collections.abc import Iterator
 
 import httpx
+from socksio.exceptions import SOCKSError
 
 from kubegate.cluster.errors import ClusterError, Unreachable, Unresolvable
 
@@ -13,6 +14,7 @@ FOREIGN: tuple[type[Exception], ...] = (
     httpx.InvalidURL,
     httpx.StreamError,
     httpx.CookieConflict,
+    SOCKSError,
     OSError,
     UnicodeError,
 )
@@ -54,7 +56,7 @@ def _meaning(cause: BaseException, target: str) -> Unreachable | None:
             return Unreachable(f"{target} closed the connection", "see its log; is it an API server?")
         case OSError() if cause.errno is not None and cause.strerror:
             return Unreachable(f"{target} cannot be reached: {cause.strerror.lower()}", _ROUTE_HINT)
-        case httpx.ProxyError():
+        case httpx.ProxyError() | SOCKSError():
             return Unreachable(f"the proxy on the way to {target} refused or failed", "check proxy-url")
         case httpx.RemoteProtocolError() | httpx.DecodingError():
             return Unreachable(f"{target} does not answer as an HTTP server", "is it an API server?")

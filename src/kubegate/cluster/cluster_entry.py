@@ -28,6 +28,7 @@ class ClusterEntry:
     disable_compression: bool
     plugin_config: str = field(repr=False)
     ca_file: Path | None
+    declared_server: str
 
 
 def read_cluster(entry: Entry, problems: list[Problem]) -> ClusterEntry:
@@ -49,6 +50,7 @@ def read_cluster(entry: Entry, problems: list[Problem]) -> ClusterEntry:
         disable_compression=fields.flag("disable-compression"),
         plugin_config=_plugin_config(fields),
         ca_file=fields.path("certificate-authority"),
+        declared_server=str(fields.raw("server") or ""),
     )
 
 

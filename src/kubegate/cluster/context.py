@@ -5,15 +5,19 @@ from pathlib import Path
 
 from kubegate.cluster.credential import Credential
 from kubegate.cluster.server import Server
+from kubegate.model.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One context. `namespace` is `default` where none is set; `files` are the kubeconfigs that were read.
+    """One context. `namespace` is `default` where none is set; `files` are the kubeconfigs that were read, and `missing`
+    those of the list that are not there.
 
     `ca_pem` holds certificates only and is None where the system's CAs count, or where there is no TLS; `ca_where` is
     the field that gave it, or empty. `proxy_url` may hold a password. `plugin_config` is JSON text of the cluster's
-    extension for exec plugins, or empty. `ca_file` is the file that the CA stands in, if it is one.
+    extension for exec plugins, or empty. `ca_file` is the file that the CA stands in, if it is one. `declared_server` is
+    the URL as it was written. `kuberc` is the file that a flag names for the rules about plugins, or empty. `warnings`
+    say what of the kubeconfig is not used. `implicit` ones stand in no kubeconfig and are called `in-cluster` or `default`.
     """
 
     name: str
@@ -31,6 +35,11 @@ class Context:
     files: tuple[Path, ...]
     plugin_config: str = field(default="", repr=False)
     ca_file: Path | None = None
+    missing: tuple[Path, ...] = ()
+    declared_server: str = ""
+    kuberc: str = ""
+    warnings: tuple[Problem, ...] = ()
+    implicit: bool = False
 
     @property
     def url(self) -> str:

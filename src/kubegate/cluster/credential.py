@@ -57,7 +57,11 @@ class Impersonation:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Everything that a kubeconfig's user declares; empty fields are not set. `where` is the user's place in it."""
+    """Everything that a kubeconfig's user declares; empty fields are not set. `where` is the user's place in it.
+
+    `token_where` is the token's own place. `provider_settings` is the `config` of the auth provider `auth_provider`,
+    and `file` the kubeconfig that it all stands in.
+    """
 
     where: str = ""
     token: str = field(default="", repr=False)
@@ -68,6 +72,9 @@ class Credential:
     key: Pem | None = None
     exec_plugin: ExecPlugin | None = None
     auth_provider: str = ""
+    provider_settings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    token_where: str = ""
+    file: Path | None = None
     impersonation: Impersonation | None = None
 
     @property

@@ -1,7 +1,8 @@
 """One kubeconfig file: YAML to named entries, with the position of what is wrong. Fields are not looked at yet."""
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,20 +17,20 @@ _DEEPEST = 100
 _NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
 
 
-class _Loader(yaml.CSafeLoader):
+class KubectlYaml(yaml.CSafeLoader):
     """YAML as kubectl's decoder understands kubeconfigs: no dates, no base 60, so names may look like either."""
 
 
 def _understand_as_kubectl() -> None:
     dropped = _NUMBERS | {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
-    _Loader.yaml_implicit_resolvers = {
+    KubectlYaml.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag not in dropped]
         for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
-    _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})$"), [*"-+0123456789"])
+    KubectlYaml.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]{0,18})$"), [*"-+0123456789"])
     number = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,3})?$")
-    _Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, [*"-+0123456789"])
-    _Loader.yaml_constructors = {
+    KubectlYaml.add_implicit_resolver("tag:yaml.org,2002:float", number, [*"-+0123456789"])
+    KubectlYaml.yaml_constructors = {
         tag: construct for tag, construct in yaml.CSafeLoader.yaml_constructors.items() if tag not in dropped - _NUMBERS
     }
 
@@ -39,16 +40,20 @@ _understand_as_kubectl()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A named cluster, context or user: its fields (not shown, they hold secrets), its file and its place in it."""
+    """A named cluster, context or user: its fields (not shown, they hold secrets), its file and its place in it.
+
+    `flags` has the keys whose values come from a flag, and which.
+    """
 
     name: str
     body: Mapping[object, object] = field(repr=False)
     file: Path
     where: str
+    flags: Mapping[str, str] = field(default_factory=dict)
 
     def fields(self, problems: list[Problem]) -> Fields:
         """Its fields; what has the wrong type is added to `problems` as it is read."""
-        return Fields(self.body, self.file, self.where, problems)
+        return Fields(self.body, self.file, self.where, problems, self.flags)
 
 
 Entries = dict[str, Entry]
@@ -88,12 +93,24 @@ def read_document(file: Path) -> Document:
     return document
 
 
+# Several contexts of one large kubeconfig are read one after another.
+@functools.lru_cache(maxsize=8)
 def _parse(content: bytes, shown: str) -> Mapping[object, object]:
+    # kubectl, too, reads the first document of several.
+    body = next(yaml_documents(content, shown), None)
+    if body is None:
+        return {}
+    if not isinstance(body, dict):
+        raise InvalidInput([Problem(shown, "kubeconfig.type", f"is {kind_of(body)}, a kubeconfig is a mapping")])
+    return body
+
+
+def yaml_documents(content: bytes, shown: str) -> Iterator[object]:
+    """The YAML documents in a file that people know as `shown`, read as kubectl does. Raises InvalidInput."""
     try:
         if _is_deep(content):
             raise InvalidInput([Problem(shown, "kubeconfig.yaml", "is nested too deeply for a kubeconfig")])
-        # kubectl, too, reads the first document of several.
-        body = next(iter(yaml.load_all(content, _Loader)), None)
+        yield from yaml.load_all(content, KubectlYaml)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{shown}:{mark.line + 1}" if mark else shown
@@ -102,17 +119,12 @@ def _parse(content: bytes, shown: str) -> Mapping[object, object]:
         raise InvalidInput(
             [Problem(shown, "kubeconfig.yaml", "is not YAML: it has characters or values that YAML has not")]
         ) from None
-    if body is None:
-        return {}
-    if not isinstance(body, dict):
-        raise InvalidInput([Problem(shown, "kubeconfig.type", f"is {kind_of(body)}, a kubeconfig is a mapping")])
-    return body
 
 
 def _is_deep(content: bytes) -> bool:
     """Whether building the value would recurse without end: the C library of PyYAML crashes on it."""
     depth = 0
-    for event in yaml.parse(content, _Loader):
+    for event in yaml.parse(content, KubectlYaml):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

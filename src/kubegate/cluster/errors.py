@@ -34,3 +34,11 @@ class Refused(ClusterError):
 
 class PluginFailed(ClusterError):
     """An exec credential plugin gave no credential. Never carries what it wrote to its standard output."""
+
+
+class ProviderFailed(ClusterError):
+    """An identity provider gave no new token. `answered` says that it answered, and said no."""
+
+    def __init__(self, message: str, hint: str = "", *, answered: bool = False) -> None:
+        super().__init__(message, hint)
+        self.answered = answered

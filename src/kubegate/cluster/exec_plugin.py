@@ -15,6 +15,7 @@ from pathlib import Path
 from kubegate.cluster.context import Context
 from kubegate.cluster.credential import ExecPlugin
 from kubegate.cluster.errors import PluginFailed
+from kubegate.cluster.plugin_policy import read_policy
 from kubegate.model.names import printable
 
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
@@ -42,7 +43,8 @@ async def run_plugin(
     """Run a plugin once and read its answer; it is ended, with its children, after `timeout` seconds.
 
     It inherits standard error, and standard input only where it may ask a person. `terminal` says whether somebody is
-    there to ask (None: whether standard input is a terminal). Raises PluginFailed, never with what the plugin printed.
+    there to ask (None: whether standard input is a terminal). Raises PluginFailed, never with what the plugin printed,
+    and InvalidInput where a kuberc with rules for plugins is wrong.
     """
     interactive = _interactive(plugin, os.isatty(0) if terminal is None else terminal)
     if plugin.api_version not in _VERSIONS:
@@ -50,6 +52,10 @@ async def run_plugin(
     command = shutil.which(plugin.command, path=environ.get("PATH"))
     if command is None:
         raise _failed(plugin, "there is no such program", _lines(plugin.install_hint) or "install it")
+    policy = read_policy(context.kuberc, environ)
+    if not policy.allows(plugin.command, command, environ.get("PATH")):
+        hint = "allow it there in credentialPluginAllowlist, if you trust it"
+        raise _failed(plugin, f"{policy.where} does not let it run (credentialPluginPolicy: {policy.kind})", hint)
     info = json.dumps(_request(plugin, context, interactive))
     environment = {**environ, **dict(plugin.environment), "KUBERNETES_EXEC_INFO": info}
     try:
@@ -102,15 +108,16 @@ def _request(plugin: ExecPlugin, context: Context, interactive: bool) -> dict[st
     spec: dict[str, object] = {"interactive": interactive}
     if plugin.provide_cluster_info:
         cluster = {
-            "server": context.url,
+            "server": context.declared_server or context.url,
             "tls-server-name": context.tls_server_name,
             "insecure-skip-tls-verify": context.insecure_skip_tls_verify,
             "certificate-authority-data": base64.b64encode(context.ca_pem or b"").decode(),
             "proxy-url": context.proxy_url,
             "disable-compression": context.disable_compression,
-            "config": json.loads(context.plugin_config or "null"),
         }
-        spec["cluster"] = {key: value for key, value in cluster.items() if value not in (None, "", False)}
+        given = {key: value for key, value in cluster.items() if value not in (None, "", False)}
+        # kubectl says so even where there is none.
+        spec["cluster"] = given | {"config": json.loads(context.plugin_config or "null")}
     return {"kind": "ExecCredential", "apiVersion": plugin.api_version, "spec": spec}
 
 

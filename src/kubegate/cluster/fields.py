@@ -13,17 +13,28 @@ from kubegate.model.problem import Problem
 class Fields:
     """The keys of one mapping in `file`; `where` is its place, as in `FILE: users[name].user`, or `FILE: `.
 
-    As in Go, a key that is missing, null or empty is not set. Keys that nobody asks for are ignored.
+    As in Go, a key that is missing, null or empty is not set. Keys that nobody asks for are ignored. `flags` has the keys
+    whose values come from a flag, and which.
     """
 
-    def __init__(self, body: Mapping[object, object], file: Path, where: str, problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        body: Mapping[object, object],
+        file: Path,
+        where: str,
+        problems: list[Problem],
+        flags: Mapping[str, str] | None = None,
+    ) -> None:
         self._body = body
+        self._flags = flags or {}
         self._file = file
         self._problems = problems
         self.where = where
 
     def at(self, key: str) -> str:
         """The place of a key, for problems."""
+        if key in self._flags:
+            return self._flags[key]
         return f"{self.where}{key}" if self.where.endswith(" ") else f"{self.where}.{key}"
 
     def wrong(self, key: str, code: str, message: str, hint: str = "") -> None:
@@ -102,9 +113,11 @@ class Fields:
             return None
 
     def path(self, key: str) -> Path | None:
-        """A file; relative paths start at the folder of the kubeconfig that says so."""
+        """A file; relative paths start at the folder of the kubeconfig that says so, those of flags at the working folder."""
         text = self.text(key)
         if "\0" in text:
             self.wrong(key, "path", "is not a path: it contains a zero character")
             return None
+        if text and key in self._flags:
+            return Path.cwd() / text
         return beside(self._file, text) if text else None

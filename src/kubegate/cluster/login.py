@@ -4,8 +4,9 @@ import base64
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cryptography import x509
@@ -13,12 +14,16 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from kubegate.cluster.context import Context
-from kubegate.cluster.credential import Credential, Impersonation, Pem
-from kubegate.cluster.exec_plugin import run_plugin
+from kubegate.cluster.credential import Credential, ExecPlugin, Impersonation, Pem
+from kubegate.cluster.exec_plugin import PluginAnswer, run_plugin
 from kubegate.cluster.files import read_file
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
+if TYPE_CHECKING:
+    from kubegate.cluster.oidc import Renewed
+
+_PROVIDER = "oidc"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 # RFC 9110, section 5.6.2: what client-go leaves as it is in the name of an Impersonate-Extra- header.
 _TOKEN_CHARS = "!#$&'*+-.^_`|~"  # noqa: S105 - characters of a header's name
@@ -28,7 +33,8 @@ _TOKEN_CHARS = "!#$&'*+-.^_`|~"  # noqa: S105 - characters of a header's name
 class Login:
     """What a request carries. `authorization` is the header's value, `certificate_pem` and `key_pem` the pair shown in TLS.
 
-    `impersonation` are header names and values; `expires` is when a plugin said that its credential ends.
+    `impersonation` are header names and values; `expires` is when what a plugin or a provider gave ends.
+    `renewed` are settings of an auth provider that are known here only, and `warnings` what to tell about it all.
     """
 
     authorization: str = field(default="", repr=False)
@@ -36,38 +42,78 @@ class Login:
     key_pem: bytes = field(default=b"", repr=False)
     impersonation: tuple[tuple[str, str], ...] = ()
     expires: datetime | None = None
+    renewed: "Renewed | None" = field(default=None, repr=False)
+    warnings: tuple[Problem, ...] = ()
 
 
 async def log_in(
     context: Context,
     environ: Mapping[str, str] = os.environ,
     timeout: float = 180.0,  # noqa: ASYNC109 - the caller's limit on a plugin, in seconds
+    *,
+    terminal: bool | None = None,
+    earlier: Login | None = None,
+    renew: bool = False,
 ) -> Login:
     """Make the context's credential ready to use.
 
     A token file wins over a token, either over a password; a client certificate is shown in addition; a plugin is asked
-    only if none of these is there. Raises InvalidInput with everything that is wrong with it, or PluginFailed.
+    only if none of these is there, and an auth provider if there is no token and no password. `terminal` says whether a
+    plugin may ask a person (None: if standard input is a terminal). `earlier` is the login before this one; `renew` says
+    that it is not accepted any more. Raises InvalidInput with everything that is wrong with it, PluginFailed or
+    ProviderFailed.
     """
     credential = context.credential
-    impersonation = impersonation_headers(credential.impersonation)
-    if credential.has_secret or not (credential.exec_plugin or credential.auth_provider):
-        problems: list[Problem] = []
-        authorization = _authorization(credential, problems)
-        certificate, key = _declared_pair(credential, problems)
-        if problems:
-            raise InvalidInput(problems)
-        return Login(authorization, certificate, key, impersonation)
-    if credential.exec_plugin is None:
-        raise InvalidInput([_unsupported(credential)])
-    plugin = credential.exec_plugin
-    answer = await run_plugin(plugin, context, environ, timeout)
-    problems = []
+    if credential.exec_plugin and not credential.has_secret:
+        return await _by_plugin(credential.exec_plugin, context, environ, timeout, terminal)
+    problems: list[Problem] = []
+    provider = _provider(credential, problems)
+    authorization = _authorization(credential, problems)
+    certificate, key = _declared_pair(credential, problems)
+    if problems:
+        raise InvalidInput(problems)
+    login = Login(authorization, certificate, key, impersonation_headers(credential.impersonation))
+    return login if authorization or not provider else await _by_provider(login, context, environ, earlier, renew)
+
+
+async def _by_plugin(
+    plugin: ExecPlugin,
+    context: Context,
+    environ: Mapping[str, str],
+    timeout: float,  # noqa: ASYNC109
+    terminal: bool | None,
+) -> Login:
+    answer = await run_plugin(plugin, context, environ, timeout, terminal)
+    problems: list[Problem] = []
     authorization = _bearer(answer.token, plugin.where, problems) if answer.token else ""
     if answer.certificate_pem:
         problems += pair_problems(answer.certificate_pem, answer.key_pem, plugin.where, plugin.where)
     if problems:
         raise InvalidInput(problems)
-    return Login(authorization, answer.certificate_pem, answer.key_pem, impersonation, answer.expires)
+    headers = impersonation_headers(context.credential.impersonation)
+    return Login(authorization, answer.certificate_pem, answer.key_pem, headers, _end(answer))
+
+
+def _end(answer: PluginAnswer) -> datetime | None:
+    """When what a plugin gave ends: when it says so, or its certificate does; a certificate that ends brings no 401."""
+    ends = [answer.expires] if answer.expires else []
+    if answer.certificate_pem:
+        ends.append(x509.load_pem_x509_certificate(answer.certificate_pem).not_valid_after_utc)
+    return min(ends, default=None)
+
+
+async def _by_provider(login: Login, context: Context, environ: Mapping[str, str], earlier: Login | None, renew: bool) -> Login:
+    # Only who has this provider waits for it to be loaded.
+    from kubegate.cluster.oidc import id_token
+
+    credential = context.credential
+    remembered = earlier.renewed if earlier else None
+    found = await id_token(credential, context.user_name, environ, remembered, renew=renew)
+    problems: list[Problem] = []
+    authorization = _bearer(found.token, f"{credential.where}.auth-provider.config.id-token", problems)
+    if problems:
+        raise InvalidInput(problems)
+    return replace(login, authorization=authorization, expires=found.expires, renewed=found.renewed, warnings=found.warnings)
 
 
 def impersonation_headers(impersonation: Impersonation | None) -> tuple[tuple[str, str], ...]:
@@ -110,7 +156,7 @@ def _authorization(credential: Credential, problems: list[Problem]) -> str:
     if credential.token_file is not None:
         return _from_file(credential, problems)
     if credential.token:
-        return _bearer(credential.token, f"{credential.where}.token", problems)
+        return _bearer(credential.token, credential.token_where or f"{credential.where}.token", problems)
     if credential.username or credential.password:
         if ":" in credential.username:
             message = "has a colon, which Basic authentication (RFC 7617) cannot send"
@@ -161,12 +207,15 @@ def _content(pem: Pem, problems: list[Problem]) -> bytes | None:
         return None
 
 
-def _unsupported(credential: Credential) -> Problem:
+def _provider(credential: Credential, problems: list[Problem]) -> str:
+    """The auth provider, if there is one; any but `oidc` is a problem, as for kubectl."""
     name = credential.auth_provider
-    known = {"gcp": "gke-gcloud-auth-plugin", "azure": "kubelogin", "oidc": "kubectl oidc-login (kubelogin)"}
-    message = f"auth provider {printable(name)} is not supported"
-    hint = f"use the exec plugin {known[name]} instead" if name in known else "use an exec plugin instead"
-    return _problem(f"{credential.where}.auth-provider", "auth-provider", message, hint)
+    if name and name != _PROVIDER:
+        known = {"gcp": "gke-gcloud-auth-plugin", "azure": "kubelogin"}
+        message = f"auth provider {printable(name)} is not supported"
+        hint = f"use the exec plugin {known[name]} instead" if name in known else "use an exec plugin instead"
+        problems.append(_problem(f"{credential.where}.auth-provider", "auth-provider", message, hint))
+    return name
 
 
 def _problem(where: str, code: str, message: str, hint: str = "") -> Problem:

@@ -6,6 +6,7 @@ from kubegate.cluster.fields import Fields
 from kubegate.model.problem import Problem
 
 _MODES = ("Never", "IfAvailable", "Always")
+_VERSION = "client.authentication.k8s.io/v1"
 _HAS_DEFAULT_MODE = "client.authentication.k8s.io/v1beta1"
 
 
@@ -23,6 +24,9 @@ def read_user(entry: Entry, problems: list[Problem]) -> Credential:
         key=_pem(fields, "client-key"),
         exec_plugin=_plugin(fields),
         auth_provider=(provider.text("name") or "without a name") if provider else "",
+        provider_settings=_settings(provider),
+        token_where=fields.at("token"),
+        file=entry.file,
         impersonation=_impersonation(fields),
     )
     _check_together(credential, fields)
@@ -49,14 +53,19 @@ def _check_together(credential: Credential, fields: Fields) -> None:
         fields.wrong("auth-provider", "user.several", "is given beside exec", "keep exec")
 
 
+def _settings(provider: Fields | None) -> tuple[tuple[str, str], ...]:
+    found = provider.mapping("config") if provider else None
+    return tuple((key, found.text(key)) for key in found.keys()) if found else ()  # noqa: SIM118
+
+
 def _plugin(fields: Fields) -> ExecPlugin | None:
     found = fields.mapping("exec")
     if found is None:
         return None
     version = found.text("apiVersion")
-    for key in ("command", "apiVersion"):
+    for key, hint in (("command", "name the program"), ("apiVersion", f"write {_VERSION}")):
         if not found.text(key):
-            found.wrong(key, "exec", "is missing")
+            found.wrong(key, "exec", "is missing", hint)
     mode = found.text("interactiveMode") or ("IfAvailable" if version == _HAS_DEFAULT_MODE else "")
     if mode not in _MODES:
         message = "is none of Never, IfAvailable, Always" if mode else "is missing"

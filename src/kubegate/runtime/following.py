@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from kubegate.runtime.watching import Files
+from kubegate.system.watching import Files
 
 _QUIET_SECONDS = 0.1
 _LONGEST_QUIET_SECONDS = 1.0

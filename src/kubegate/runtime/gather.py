@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,10 +20,6 @@ from kubegate.pki.system import system_ca_file
 from kubegate.system.files import reason
 
 _DIAL_SECONDS = 5.0
-# HAProxy needs two descriptors for a connection, one for the health check of a server, and some for itself.
-_SPARE_DESCRIPTORS = 200
-_LEAST_CHECKS = 64
-_MOST_CONNECTIONS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +164,6 @@ def system_ca(where: str, hint: str, environ: Mapping[str, str]) -> tuple[bytes 
     except OSError as error:
         missing = f"the system's bundle {bundle} cannot be read: {reason(error)}"
     return None, [Problem(where, "upstream.no-ca", f"is not set, and {missing}", hint)]
-
-
-def most_connections(servers: int = 1) -> int:
-    """How many connections HAProxy may carry under this process's limit on open files, beside the checks of so many servers."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A power of two, for another number of connections needs a reload, and a few more servers should not.
-    checks = max(_LEAST_CHECKS, 1 << (servers - 1).bit_length())
-    allowed = _MOST_CONNECTIONS if hard == resource.RLIM_INFINITY else (hard - _SPARE_DESCRIPTORS - checks) // 2
-    return max(50, min(_MOST_CONNECTIONS, allowed))
 
 
 def mode_warnings(cluster: ClusterConfig, context: Context, spelling: Spelling, *, has_account: bool) -> list[Problem]:

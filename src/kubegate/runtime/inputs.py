@@ -20,6 +20,7 @@ from kubegate.model.plan import Plan
 from kubegate.model.planner import upstream_problems, verified_name
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.runtime import gather, upstreams
+from kubegate.runtime.descriptors import most_connections
 from kubegate.runtime.discovery import Discovery
 from kubegate.runtime.findings import Findings
 from kubegate.runtime.front import Front, load_declared, names_in_play, own_front
@@ -115,7 +116,7 @@ class Inputs:
         warnings = tuple(warning for one in known.values() for warning in _warnings(one))
         files = {path: state for one in known.values() for path, state in one.files.items()}
         servers = 2 * sum(len(one.upstream.servers) for one in facts.values())
-        return Gathered(Facts(facts, gather.most_connections(servers)), warnings, files)
+        return Gathered(Facts(facts, most_connections(servers)), warnings, files)
 
     async def keep_up(self, changed: Callable[[], None]) -> None:
         """Follow names and members until cancelled, each cluster for itself; `changed` is called when anything is another."""

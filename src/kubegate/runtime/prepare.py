@@ -17,6 +17,7 @@ from kubegate.model.status import Reach
 from kubegate.runtime import gather
 from kubegate.runtime.binary import Binary, find
 from kubegate.runtime.declare import Declared, Flags, declare
+from kubegate.runtime.descriptors import most_connections
 from kubegate.runtime.findings import Findings
 from kubegate.runtime.front import Front, given_front, names_in_play, own_front
 from kubegate.runtime.generation import Store
@@ -89,7 +90,7 @@ async def prepare(flags: Flags, environ: Mapping[str, str]) -> Prepared:
     try:
         front = front or _own_front(declared, reach, environ, findings)
         found = ClusterFacts(upstream, front.certificate if front else None)
-        planned = plan_sole(declared.config, Facts({declared.cluster.name: found}, gather.most_connections()))
+        planned = plan_sole(declared.config, Facts({declared.cluster.name: found}, most_connections()))
     except BaseException:
         store.release()
         raise

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import psutil
 
@@ -24,7 +25,7 @@ from kubegate.runtime.haproxy_output import HAProxyOutput
 from kubegate.runtime.server_news import ServerNews
 from kubegate.system.files import reason
 from kubegate.system.network import listener_on, listening_pids
-from kubegate.system.processes import ProcessId
+from kubegate.system.processes import ProcessId, ending_with
 
 _START_SECONDS = 60.0
 _KILL_SECONDS = 3.0
@@ -33,9 +34,21 @@ _RETIRE_SECONDS = 5.0
 _RESTART_DELAYS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _STEADY_SECONDS = 10.0
 _IN_USE = re.compile(r"in use\S* for \[.*:(\d+)\]")
+_TCP = re.compile("proto=tcpv")
 _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Heirloom:
+    """For a HAProxy that must not outlive this process: it has listeners of this process, by descriptor, and ends with it.
+
+    `streams` tells the sessions of clients in HAProxy's list of them, for those of unix sockets look like its own.
+    """
+
+    descriptors: tuple[int, ...]
+    streams: re.Pattern[str]
 
 
 class StartFailed(KubegateError):
@@ -48,9 +61,19 @@ class StartFailed(KubegateError):
 class HAProxy:
     """One supervised HAProxy. `say` receives a sentence whenever something happens that a person should know."""
 
-    def __init__(self, binary: Binary, store: Store, say: Say, log: Callable[[], int | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        binary: Binary,
+        store: Store,
+        say: Say,
+        log: Callable[[], int | None] = lambda: None,
+        *,
+        heirloom: Heirloom | None = None,
+    ) -> None:
         self._binary = binary
         self._log = log
+        self._heirloom = heirloom
+        self._streams = heirloom.streams if heirloom else _TCP
         self._store = store
         self._say = say
         self._process: Adopted | None = None
@@ -155,7 +178,7 @@ class HAProxy:
                 match line.split():
                     case [pid, "worker", *_]:
                         sessions = await ask(self._store.master_socket, f"@!{pid} show sess")
-                        count += sum("proto=tcpv" in session for session in sessions.splitlines())
+                        count += sum(bool(self._streams.search(session)) for session in sessions.splitlines())
         except (OSError, TimeoutError):
             return None
         return count
@@ -186,6 +209,8 @@ class HAProxy:
                 stderr=writer,
                 env={"PATH": os.defpath},
                 start_new_session=True,
+                pass_fds=self._heirloom.descriptors if self._heirloom else (),
+                preexec_fn=ending_with(os.getpid()) if self._heirloom else None,
             )
         except OSError as error:
             raise StartFailed(f"{self._binary.path} cannot be run: {reason(error)}") from None

@@ -1,8 +1,12 @@
 """Processes known by pid and start time: a pid alone may belong to someone else by now."""
 
+import ctypes
 import json
+import os
+import signal
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +17,8 @@ _GONE = ("Z", "X", "x")
 # struct ucred (unix(7)): pid, uid, gid.
 _CREDENTIALS = struct.Struct("3i")
 _CONNECT_SECONDS = 1.0
+# prctl(2); it stays through execve, and is of the thread that forks: the main one, which ends last.
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,18 @@ class ProcessId:
             return cls(int(found["pid"]), int(found["began"]), str(found["boot"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def ending_with(parent: int) -> Callable[[], None]:
+    """What a child of `parent` does between fork and exec so that it is killed when its parent ends, in whatever way."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def bind() -> None:
+        # Where the parent has ended meanwhile, nobody would send the signal.
+        if prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0 or os.getppid() != parent:
+            os._exit(1)
+
+    return bind
 
 
 def _state(pid: int) -> tuple[str, int]:

@@ -110,6 +110,7 @@ def test_everything_at_once(bench: Workbench) -> None:
     )
     east, jane = "config: clusters[east].cluster", "config: users[jane].user"
     assert bench.codes() == [
+        ("config: contexts[prod].context.namespace", "kubeconfig.type"),
         (f"{east}.server", "kubeconfig.server"),
         (f"{east}.server", "kubeconfig.server"),
         (f"{east}.certificate-authority-data", "kubeconfig.base64"),
@@ -120,7 +121,6 @@ def test_everything_at_once(bench: Workbench) -> None:
         (f"{east}.disable-compression", "kubeconfig.type"),
         (f"{jane}.client-key-data", "kubeconfig.base64"),
         (f"{jane}.token", "kubeconfig.user.several"),
-        ("config: contexts[prod].context.namespace", "kubeconfig.type"),
     ]
 
 

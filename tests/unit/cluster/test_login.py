@@ -108,7 +108,7 @@ def test_plugins_are_not_asked_beside_another_credential(bench: Workbench, user:
     assert login(bench, exec=PLUGIN, **user).authorization
 
 
-@pytest.mark.parametrize(("name", "hint"), [("gcp", "gke-gcloud-auth-plugin"), ("oidc", "oidc-login"), ("x", "exec plugin")])
+@pytest.mark.parametrize(("name", "hint"), [("gcp", "gke-gcloud-auth-plugin"), ("x", "exec plugin")])
 def test_auth_providers_name_what_replaces_them(bench: Workbench, name: str, hint: str) -> None:
     bench.good(users=[{"name": "jane", "user": {"auth-provider": {"name": name}}}])
     with pytest.raises(InvalidInput) as caught:

@@ -6,14 +6,14 @@ The upstream protocol is HTTP/1.1 throughout: with pooled HTTP/2 one reader that
 import hashlib
 
 from kubegate.model.address import Endpoint
-from kubegate.model.plan import Backend, Timeouts
+from kubegate.model.plan import Backend, Timeouts, Verification
 from kubegate.render.haproxy import guards, limits, sources
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.shape import Server
 from kubegate.render.haproxy.text import milliseconds, word
 
 # GETs with these in their path may run something in a pod; a percent sign may hide them.
-_NOT_REPEATABLE = "/exec /attach /portforward /proxy %"
+NOT_REPEATABLE = "/exec /attach /portforward /proxy %"
 # What the name of a backend that carries streams ends in.
 STREAMS = ":stream"
 # A server that comes back takes its share step by step (configuration manual 5.2, `slowstart`).
@@ -64,7 +64,7 @@ def _plain(backend: Backend, draft: Draft) -> None:
         "retry-on conn-failure empty-response",
         *_timeouts(backend, server=backend.timeouts.request),
         *limits.rules(backend, draft),
-        f"http-request disable-l7-retry unless {guards.ORDINARY} or {{ method GET HEAD }} !{{ path -m sub {_NOT_REPEATABLE} }}",
+        f"http-request disable-l7-retry unless {guards.ORDINARY} or {{ method GET HEAD }} !{{ path -m sub {NOT_REPEATABLE} }}",
     ]
     draft.section(f"backend {backend.name}", lines, backend=backend.name)
     for at in backend.servers:
@@ -142,15 +142,16 @@ def _tls(backend: Backend, draft: Draft) -> str:
         return ""
     name = backend.verification.name if backend.verification and backend.verification.send_sni else ""
     opened = f"ssl alpn http/1.1{f' sni str({word(name)})' if name else ''} " if backend.opened else ""
-    return f"{opened}check-ssl{f' check-sni {word(name)}' if name else ''} {_verified(backend, draft)}"
+    return f"{opened}check-ssl{f' check-sni {word(name)}' if name else ''} {verified(backend.verification, draft)}"
 
 
-def _verified(backend: Backend, draft: Draft) -> str:
-    if backend.verification is None:
+def verified(verification: Verification | None, draft: Draft) -> str:
+    """How a server proves what it is."""
+    if verification is None:
         return "verify none"
     # `verifyhost` also rules where no SNI is sent, and in health checks (configuration manual 5.2).
-    ca_file = draft.authority(backend.verification.ca_pem)
-    return f"verify required ca-file {ca_file} verifyhost {word(backend.verification.name)}"
+    ca_file = draft.authority(verification.ca_pem)
+    return f"verify required ca-file {ca_file} verifyhost {word(verification.name)}"
 
 
 def _checks(backend: Backend) -> str:

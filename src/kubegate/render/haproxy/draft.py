@@ -18,6 +18,8 @@ class Draft:
         self.lists: dict[str, tuple[str, dict[str, str]]] = {}
         self.maps: dict[str, dict[str, str]] = {}
         self.ranges: dict[str, tuple[str, ...]] = {}
+        self.pairs: dict[str, bytes] = {}
+        self.extras: dict[str, bytes] = {}
 
     def section(self, head: str, lines: Iterable[str], *, backend: str | None = None) -> None:
         """A section; the servers of `backend` follow its lines."""
@@ -47,4 +49,6 @@ class Draft:
             authorities=self._authorities,
             maps=self.maps,
             ranges=self.ranges,
+            pairs=self.pairs,
+            extras=self.extras,
         )

@@ -1,6 +1,7 @@
 """Errors of the gate as Kubernetes `Status` objects (API conventions, "Response Status Kind"): kubectl prints `message`."""
 
 import json
+from collections.abc import Mapping
 
 from kubegate.render.haproxy.text import quote
 
@@ -59,9 +60,9 @@ def body(code: int, message: str) -> str:
     return f"content-type application/json string {quote(status_json(code, message))}"
 
 
-def http_error_lines() -> list[str]:
-    """`http-error` lines for everything that HAProxy may answer by itself once a request is parsed."""
-    return [f"http-error status {code} {body(code, message)}" for code, message in _OWN_WORDS.items()]
+def http_error_lines(words: Mapping[int, str] | None = None) -> list[str]:
+    """`http-error` lines for all that HAProxy may answer by itself once a request is parsed; `words` replace the gate's."""
+    return [f"http-error status {code} {body(code, message)}" for code, message in {**_OWN_WORDS, **(words or {})}.items()]
 
 
 def deny(code: int, message: str, condition: str) -> str:

@@ -23,22 +23,27 @@ _TELLING = "watch follow proxy exec attach portforward %"
 ORDINARY = "{ var(txn.ordinary) -m found }"
 
 
-def shortcut() -> list[str]:
+def shortcut(unless: str = "") -> list[str]:
     """Rules that recognise an ordinary read, which is spared every rule of the section that comes after them.
 
-    What it asks costs least where it leaves most: names are compared with those that `approval` has kept.
+    What it asks costs least where it leaves most: names are compared with those that `approval` has kept. `unless` are
+    conditions more.
     """
     return [
         "http-request set-var(txn.ordinary) bool(true)"
         " if { method GET HEAD } { req.hdr_names(:),strcmp(sess.approved) eq 0 } { req.ver 1.1 2.0 }"
-        f" !{{ pathq -m sub {_TELLING} }} {{ req.hdrs,length le {HEADER_LIMIT_BYTES} }}",
+        f" !{{ pathq -m sub {_TELLING} }} {{ req.hdrs,length le {HEADER_LIMIT_BYTES} }}{unless}",
         f"http-request allow if {ORDINARY}",
     ]
 
 
-def approval() -> list[str]:
-    """A rule that keeps the header names of a request that has passed all others, for as long as its connection lasts."""
-    return [f"http-request set-var(sess.approved) req.hdr_names(:) if !{{ req.hdr_names(:) -m sub {_NOTICED} }}"]
+def approval(noticed: str = "", unless: str = "") -> list[str]:
+    """A rule that keeps the header names of a request that has passed all others, for as long as its connection lasts.
+
+    `noticed` are further parts of names of which a section takes notice, `unless` conditions more.
+    """
+    parts = f"{_NOTICED} {noticed}".rstrip()
+    return [f"http-request set-var(sess.approved) req.hdr_names(:) if !{{ req.hdr_names(:) -m sub {parts} }}{unless}"]
 
 
 def refusals() -> list[str]:
@@ -86,8 +91,11 @@ def refusals() -> list[str]:
     ]
 
 
-def removals() -> list[str]:
-    """Rules that remove what only a proxy may say; the caller's address is put in its place after all rules."""
+def removals(*, chain: bool = False) -> list[str]:
+    """Rules that remove what only a proxy may say; the caller's address is put in its place after all rules.
+
+    With `chain` the addresses that a client says it asks for stay before its own.
+    """
     return [
         "http-request del-header connection",
         "http-request set-header Connection Upgrade if { req.fhdr(upgrade) -m found }",
@@ -96,6 +104,6 @@ def removals() -> list[str]:
         "http-request del-header x-remote- -m beg",
         "http-request del-header x-real-ip",
         "http-request del-header forwarded",
-        "http-request del-header x-forwarded-for",
+        *([] if chain else ["http-request del-header x-forwarded-for"]),
         "option forwardfor",
     ]

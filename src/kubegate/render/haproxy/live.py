@@ -13,11 +13,12 @@ from kubegate.render.haproxy.shape import Shape
 
 # A payload, with its command, has to fit into one buffer.
 _PAYLOAD_BYTES = 32_000
-# `del map` and `set map` search the whole map, so beyond this many a map is written anew.
+# `del map` and `set map` search the whole map, so beyond this many a map is written anew (`_anew`).
 _MOST_SINGLE = 100
 _BLOCK = re.compile(rb"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----")
 _CA_FILE = re.compile(r" ca-file (\S+)")
 _Names = tuple[str, ...]
+_WORD = re.compile(r"[A-Za-z0-9:._!-]+")
 _ADDRESSES = re.compile(r"[0-9a-fA-F.:/]+")
 
 
@@ -142,10 +143,11 @@ def _parts(pem: bytes) -> Iterator[bytes]:
 
 
 def _certificates(before: Shape, after: Shape) -> Iterator[Step]:
-    for file, pem in after.certificates.items():
-        if before.certificates.get(file) == pem:
+    known = {**before.certificates, **before.pairs}
+    for file, pem in {**after.certificates, **after.pairs}.items():
+        if known.get(file) == pem:
             continue
-        if file not in before.certificates:
+        if file not in known:
             yield Command(f"new ssl cert {file}", answers="New")
         yield Command(f"set ssl cert {file}", pem, answers="ransaction")
         yield Command(f"commit ssl cert {file}", answers="Success")
@@ -161,9 +163,11 @@ def _servers(
                 yield taken(section, name)
                 continue
             server = after.servers[section][name]
-            yield Command(f"add server {section}/{name} {server.fixed} {server.checks}", answers="New server registered")
-            yield Command(f"enable health {section}/{name}")
-            if server_address(name) in replaced:
+            added = f"add server {section}/{name} {server.fixed} {server.checks}".rstrip()
+            yield Command(added, answers="New server registered")
+            if server.checks:
+                yield Command(f"enable health {section}/{name}")
+            if server.checks and server_address(name) in replaced:
                 yield drained(section, name)
             else:
                 yield Command(f"enable server {section}/{name}")
@@ -198,7 +202,7 @@ def _map_entries(before: Shape, after: Shape) -> Iterator[Step]:
     for file, entries in after.maps.items():
         old = before.maps[file]
         changed = {key: value for key, value in entries.items() if old.get(key) != value}
-        if len(changed) + len(_missing(old, entries)) > _MOST_SINGLE:
+        if _anew(old, entries):
             yield Rewrite("map", file, tuple(f"{key} {value}" for key, value in entries.items()))
             continue
         new = b"".join(f"{key} {value}\n".encode() for key, value in changed.items() if key not in old)
@@ -211,8 +215,13 @@ def _map_entries(before: Shape, after: Shape) -> Iterator[Step]:
 
 def _map_removals(before: Shape, after: Shape) -> Iterator[Step]:
     for file, entries in before.maps.items():
-        gone = _missing(entries, after.maps[file])
-        changed = sum(1 for key, value in after.maps[file].items() if entries.get(key) != value)
-        if len(gone) + changed <= _MOST_SINGLE:
-            for key in gone:
+        if not _anew(entries, after.maps[file]):
+            for key in _missing(entries, after.maps[file]):
                 yield Command(f"del map {file} {key}")
+
+
+def _anew(old: Mapping[str, str], entries: Mapping[str, str]) -> bool:
+    """Whether a map is written anew: where much of it changes, or where a new value could be read as more than one word."""
+    changed = [(key, value) for key, value in entries.items() if old.get(key) != value]
+    odd = any(key in old and not _WORD.fullmatch(value) for key, value in changed)
+    return odd or len(changed) + len(_missing(old, entries)) > _MOST_SINGLE

@@ -1,5 +1,6 @@
 """Shape: a rendered gate, taken apart into what only a reload can change and what the Runtime API can change while it runs."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -32,7 +33,8 @@ class Shape:
 
     `servers` are those of each backend, by name, which says all that is in `fixed`: a server never changes, it goes and another
     one comes. `certificates` are keys with their chains, `lists` the crt-lists with one line for each certificate file after the
-    first, `authorities` CA bundles, `maps` and `ranges` (of source addresses) what the rules look things up in.
+    first, `authorities` CA bundles, `maps` and `ranges` (of source addresses) what the rules look things up in. `pairs` are
+    certificates of clients with their keys, named by their content; `extras` files whose change is a reload.
     """
 
     sections: tuple[Section, ...]
@@ -42,6 +44,8 @@ class Shape:
     authorities: Mapping[str, bytes] = field(repr=False)
     maps: Mapping[str, Mapping[str, str]]
     ranges: Mapping[str, tuple[str, ...]]
+    pairs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    extras: Mapping[str, bytes] = field(default_factory=dict)
 
     def static(self) -> str:
         """What only a reload can change: the sections, which lookup files there are, and the first certificate of each list."""
@@ -52,11 +56,12 @@ class Shape:
         ]
         listed = {file for _, lines in self.lists.values() for file in lines}
         files += sorted(file for file in self.certificates if file not in listed)
+        files += [f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in sorted(self.extras.items())]
         return "\n".join([self._config(with_servers=False), *files])
 
     def bundle(self) -> Bundle:
         """The files of one generation."""
-        files: dict[str, bytes] = dict(self.certificates) | dict(self.authorities)
+        files: dict[str, bytes] = dict(self.certificates) | dict(self.authorities) | dict(self.pairs) | dict(self.extras)
         for name, (first, lines) in self.lists.items():
             files[name] = _text([first, *lines.values()])
         for name, entries in self.maps.items():

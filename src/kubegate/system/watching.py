@@ -52,26 +52,40 @@ class Files:
 
     async def _watch(self) -> None:
         # Only who follows files waits for it to be loaded.
+        from anyio.to_thread import current_default_thread_limiter
+
+        limiter = current_default_thread_limiter()
+        # A watch has a thread for itself all the time, and there are forty for everybody.
+        limiter.total_tokens += 1
+        try:
+            while True:
+                await self._watch_folders()
+        finally:
+            limiter.total_tokens -= 1
+
+    async def _watch_folders(self) -> None:
+        """Watch the folders of now, until others are to be watched."""
         from watchfiles import awatch
 
-        while True:
-            self._again.clear()
-            present = [folder for folder, identity in self._folders.items() if identity is not None]
-            if not present:
-                await self._again.wait()
-                continue
-            with contextlib.suppress(OSError, RuntimeError):
-                async for _ in awatch(
-                    *present,
-                    recursive=False,
-                    step=_COALESCE_MILLISECONDS,
-                    debounce=200,
-                    stop_event=self._again,
-                    watch_filter=None,
-                ):
-                    self._notice()
-            if not self._again.is_set():
-                await asyncio.sleep(1)
+        self._again.clear()
+        present = [folder for folder, identity in self._folders.items() if identity is not None]
+        if not present:
+            await self._again.wait()
+            return
+        # What changed before the folders were watched: looked at as soon as they are.
+        asyncio.get_running_loop().call_soon(self._notice)
+        with contextlib.suppress(OSError, RuntimeError):
+            async for _ in awatch(
+                *present,
+                recursive=False,
+                step=_COALESCE_MILLISECONDS,
+                debounce=200,
+                stop_event=self._again,
+                watch_filter=None,
+            ):
+                self._notice()
+        if not self._again.is_set():
+            await asyncio.sleep(1)
 
     async def _compare(self) -> None:
         while True:

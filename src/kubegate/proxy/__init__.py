@@ -1,0 +1,1 @@
+"""What Python decides and keeps for the local proxy, while HAProxy carries the requests."""

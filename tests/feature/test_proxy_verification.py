@@ -1,0 +1,79 @@
+"""How `kubegate proxy` knows its API server: by CA and name, as the kubeconfig says, and what it says where that fails."""
+
+import pytest
+
+from tests.support.expose import Home, kubeconfig
+from tests.support.forge import forge
+from tests.support.proxy import proxying
+from tests.support.tls import API_NAME, authority, cluster_authority
+from tests.support.upstream import Upstream, eventually
+
+pytestmark = pytest.mark.haproxy
+_STRANGER = authority("a stranger's CA")
+
+
+@pytest.mark.parametrize("cluster", [{}, {"tls-server-name": API_NAME}, {"tls-server-name": "kubernetes"}])
+def test_by_name_or_by_the_address_that_a_name_stands_for(person: Home, upstream: Upstream, cluster: dict[str, object]) -> None:
+    config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", cluster=cluster))
+    with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+        assert proxy.ask("/version").status == 200
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_a_certificate_of_another_ca_is_503_with_a_reason(person: Home, name: str) -> None:
+    leaf = forge("api", _STRANGER, names=["localhost", API_NAME, "127.0.0.1"])
+    with Upstream(leaf=leaf) as server:
+        config = str(kubeconfig(person.path / "config", f"https://{name}:{server.port}"))
+        with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+            assert proxy.ask("/version").status == 503
+            proxy.wait_for("requests get 503")
+            assert "CA" in proxy.said
+            assert server.requests == []
+
+
+def test_a_certificate_of_another_name_is_503_with_a_reason(person: Home) -> None:
+    leaf = forge("kubelet", cluster_authority(), names=["node-1", "127.0.0.1"])
+    with Upstream(leaf=leaf) as server:
+        for number, name in enumerate(("localhost", "127.0.0.1")):
+            config = str(kubeconfig(person.path / f"config{number}", f"https://{name}:{server.port}"))
+            with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+                assert proxy.ask("/version").status == 503
+                proxy.wait_for("requests get 503")
+        assert server.requests == []
+
+
+def test_verification_that_is_switched_off(person: Home) -> None:
+    leaf = forge("api", _STRANGER, names=["other.test"])
+    with Upstream(leaf=leaf) as server:
+        cluster = {"insecure-skip-tls-verify": True}
+        config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{server.port}", ca=None, cluster=cluster))
+        with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+            assert proxy.ask("/version").status == 200
+
+
+def test_plain_http_gets_no_credential(person: Home) -> None:
+    with Upstream(leaf=None) as server:
+        config = str(kubeconfig(person.path / "config", f"http://127.0.0.1:{server.port}", ca=None))
+        with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+            assert proxy.ask("/version").status == 200
+        assert server.requests[0].values("authorization") == []
+
+
+def test_no_kubeconfig_at_all_is_the_server_of_the_environment(person: Home) -> None:
+    with Upstream(leaf=None) as server:
+        extra = {"KUBERNETES_MASTER": f"http://127.0.0.1:{server.port}"}
+        with proxying("-p0", home=person, extra=extra) as proxy:
+            assert proxy.ask("/version").status == 200
+    with proxying("-p0", "-s", "http://127.0.0.1:1", home=person) as proxy:
+        assert proxy.ask("/version").status == 503
+
+
+def test_a_server_that_proves_itself_later_is_taken(person: Home) -> None:
+    stranger = Upstream(leaf=forge("api", _STRANGER, names=[API_NAME, "127.0.0.1"]))
+    config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{stranger.port}"))
+    with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+        assert proxy.ask("/version").status == 503
+        stranger.close()
+        with Upstream(port=stranger.port):
+            eventually(lambda: proxy.ask("/version").status == 200)
+            proxy.wait_for("its API server is there")
