@@ -13,8 +13,7 @@ The socket is private (0600) in a private folder, and each connection has one qu
 import asyncio
 import contextlib
 import json
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import h11
@@ -22,6 +21,7 @@ import h11
 from kubegate.errors import KubegateError
 from kubegate.proxy.judge import Judge
 from kubegate.proxy.verdict_memo import VerdictMemo, key_of, value_of
+from kubegate.system import listeners
 
 Refresh = Callable[[str], Awaitable[None]]
 
@@ -49,8 +49,8 @@ class Decider:
     @contextlib.asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
         """Answer on the socket `path` inside the block. Raises OSError if it cannot be made."""
-        with _listener(path) as listener:
-            server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MOST_BYTES, backlog=_BACKLOG)
+        with contextlib.closing(listeners.unix(path)) as listening:
+            server = await asyncio.start_unix_server(self._serve, sock=listening.socket, limit=_MOST_BYTES, backlog=_BACKLOG)
             try:
                 yield
             finally:
@@ -113,20 +113,6 @@ class Decider:
         except KubegateError:
             return 502
         return 200
-
-
-@contextlib.contextmanager
-def _listener(path: Path) -> Iterator[socket.socket]:
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        # The folder is private already; the mode is for those who look.
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.setblocking(False)
-        try:
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)
 
 
 async def _question(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

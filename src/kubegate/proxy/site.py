@@ -1,15 +1,13 @@
 """What the proxy itself serves, on a unix socket behind HAProxy: static files, and the page that the one-time URL leads to."""
 
-import asyncio
 import contextlib
 import hmac
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -17,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from kubegate.model.proxy_plan import LOGIN_PATH
 from kubegate.proxy.static_files import Files
+from kubegate.system import http_service
 
 # The cookie is not sent with what a page of another site leads to, so the way from here on begins here.
 _WELCOME = """<!doctype html>
@@ -41,35 +40,13 @@ class Login:
         return fits
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # Signals are the proxy's affair.
-        yield
-
-
 @contextlib.asynccontextmanager
 async def serving(
     listener: socket.socket, login: Login | None, folder: Path | None, prefix: str, pages: Sequence[BaseRoute] = ()
 ) -> AsyncIterator[None]:
     """Answer on a socket that listens, inside the block; files of `folder` below `prefix`, and `pages`."""
-    config = uvicorn.Config(
-        _application(login, folder, prefix, pages),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="site")
-    try:
+    async with http_service.serving(_application(login, folder, prefix, pages), listener, "site"):
         yield
-    finally:
-        server.should_exit = True
-        await asyncio.wait({task})
 
 
 def _application(login: Login | None, folder: Path | None, prefix: str, pages: Sequence[BaseRoute]) -> Starlette:

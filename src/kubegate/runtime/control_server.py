@@ -3,15 +3,12 @@
 Problems of what it is asked about are its answer, too, with status 422.
 """
 
-import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -21,55 +18,18 @@ from kubegate.model.gate_status import Reloaded
 from kubegate.model.problem import InvalidInput
 from kubegate.runtime import gate_metrics, gate_report
 from kubegate.runtime.rehearsal import rehearse
+from kubegate.system import http_service, listeners
 
 if TYPE_CHECKING:
     from kubegate.runtime.run import Gate
-
-_BACKLOG = 16
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # Signals are the gate's affair.
-        yield
 
 
 @contextlib.asynccontextmanager
 async def serving(gate: "Gate", path: Path) -> AsyncIterator[None]:
     """Answer on the socket `path` inside the block. Raises OSError if it cannot be made."""
-    with _listener(path) as listener:
-        config = uvicorn.Config(
-            _application(gate),
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=1,
-        )
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]), name="control socket")
-        try:
+    with contextlib.closing(listeners.unix(path)) as listening:
+        async with http_service.serving(_application(gate), listening.socket, "control socket"):
             yield
-        finally:
-            server.should_exit = True
-            await asyncio.wait({task})
-
-
-@contextlib.contextmanager
-def _listener(path: Path) -> Iterator[socket.socket]:
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        # The folder is private already; the mode is for those who look.
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-        try:
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _application(gate: "Gate") -> Starlette:
