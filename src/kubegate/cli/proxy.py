@@ -22,7 +22,7 @@ from kubegate.system.files import reason
 if TYPE_CHECKING:
     from kubegate.runtime.local_settings import Settings
 
-SUMMARY = "Serve the API of a kubeconfig to this machine, as kubectl proxy does."
+SUMMARY = "Serve the API to this machine's programs, as kubectl proxy does."
 EXAMPLES = ("kubegate proxy --port=0", "kubegate proxy --read-only --deny secrets -- my-agent")
 
 _BAD_INPUT, _FAILURE = 2, 1
