@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from kubegate.model.filters import default_filters
 from kubegate.model.proxy_plan import Listener, ProxyPlan, Target
@@ -24,9 +22,10 @@ from kubegate.system import listeners
 from tests.support.expose import Home
 from tests.support.forge import CLIENT, Forged, forge
 from tests.support.gate import VERIFIED
+from tests.support.proxy import name_of
 from tests.support.rawhttp import Client, request
 from tests.support.tls import api_leaf, authority, server_context, whole
-from tests.support.upstream import Exchange, Request, Upstream
+from tests.support.upstream import Exchange, Upstream
 
 pytestmark = pytest.mark.haproxy
 USERS = authority("users")
@@ -124,16 +123,6 @@ def running(person: Home, server: Upstream) -> Iterator[Running]:
 def shown(server: Upstream) -> str:
     """The name in the client certificate of the last request."""
     return name_of(server.requests[-1])
-
-
-def name_of(seen: Request) -> str:
-    """The name in the client certificate that a request came with, empty if it had none."""
-    assert seen.wire.tls is not None
-    der = seen.wire.tls.getpeercert(binary_form=True)
-    if not der:
-        return ""
-    [name] = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(name.value)
 
 
 def test_a_token_and_a_certificate_are_live_at_once_also_for_pooled_connections(running: Running, server: Upstream) -> None:

@@ -133,11 +133,6 @@ DIFFERENCES: dict[str, tuple[str, str, str]] = {
         "32 KB, then 431",
         "a buffer of HAProxy holds them",
     ),
-    "verification": (
-        "a certificate that has addresses only, or whose CA is an intermediate one, is verified",
-        "it is not, and requests get 503 with a reason on standard error; set `tls-server-name`, or give the root",
-        "HAProxy verifies names and roots ([design 0001](design/0001-verify-by-name.md))",
-    ),
 }
 
 

@@ -135,6 +135,7 @@ class LocalProxy:
             self._say(f"context {one.context.name} has no credential, and requests get 503 until it has: {error.message}{hint}")
         finally:
             await looking
+        await one.verify_here()
         one.changed = self._bring
 
     def _log(self) -> int | None:
