@@ -1,6 +1,7 @@
 """A credential of the local proxy changes: no request carries the old one any more, no stream is cut, and none is on a disk."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -125,6 +126,15 @@ def shown(server: Upstream) -> str:
     return name_of(server.requests[-1])
 
 
+def held_in_memory() -> int:
+    """How many files this process keeps in memory for HAProxy."""
+    count = 0
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(FileNotFoundError):
+            count += "memfd:kubegate" in str(descriptor.readlink())
+    return count
+
+
 def test_a_token_and_a_certificate_are_live_at_once_also_for_pooled_connections(running: Running, server: Upstream) -> None:
     with running.dial() as client:
         for number in range(5):
@@ -137,6 +147,8 @@ def test_a_token_and_a_certificate_are_live_at_once_also_for_pooled_connections(
             assert not running.change(authorization=f"Bearer token;{number}", pair=whole(client_leaf(f"user-{number}")))
     assert running.get() == 200
     assert shown(server) == "user-5"
+    # What was replaced is not kept in memory either: the map and the pair of now.
+    assert held_in_memory() == 2
 
 
 def test_under_load_nothing_fails_and_nothing_old_comes_after_a_second(running: Running, server: Upstream) -> None:
