@@ -27,7 +27,10 @@ POD = "/api/v1/namespaces/default/pods/somepod"
 
 @dataclass(frozen=True)
 class Row:
-    """One request. `status` is what both say; where kubegate says another one, `ours` does, and `differs` why. `at` is the path of the server's URL."""
+    """One request. `status` is what both say; where kubegate says another one, `ours` does, and `differs` why.
+
+    `at` is the path of the server's URL.
+    """
 
     name: str
     target: str = "/api/v1/pods"
