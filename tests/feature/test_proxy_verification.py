@@ -1,6 +1,8 @@
 """How `kubegate proxy` knows its API server: by CA and name, as the kubeconfig says, and what it says where that fails."""
 
 import base64
+import socket
+import time
 
 import pytest
 
@@ -79,6 +81,16 @@ def test_a_server_that_proves_itself_later_is_taken(person: Home) -> None:
         with Upstream(port=stranger.port):
             eventually(lambda: proxy.ask("/version").status == 200)
             proxy.wait_for("its API server is there")
+
+
+def test_a_server_that_says_nothing_does_not_hold_up_the_start(person: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{silent.getsockname()[1]}"))
+        began = time.monotonic()
+        with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+            assert time.monotonic() - began < 4
+            assert proxy.ask("/version").status == 503
+            proxy.wait_for("does not answer yet")
 
 
 class TestWhatHaproxyCannotVerify:

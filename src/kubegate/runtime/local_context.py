@@ -91,14 +91,18 @@ class LocalContext:
         """Requests are told that there is no credential."""
         self._gone = why
 
-    async def look(self) -> None:
-        """Find out where the API server is and how it is verified, as far as that can be told now."""
+    async def look(self, seconds: float | None = None) -> None:
+        """Find out where the API server is and how it is verified, as far as that can be told now, or in so many seconds."""
         try:
-            await self._choose_way()
+            async with asyncio.timeout(seconds):
+                await self._choose_way()
+                found = await look(self.context, self._relay, self._environ)
+        except TimeoutError:
+            self._found = Found(trouble=f"{self.context.url} does not answer yet")
         except (KubegateError, OSError) as error:
             self._found = Found(trouble=str(error))
         else:
-            self._found = await look(self.context, self._relay, self._environ)
+            self._found = found
             if self._by_python and self._found.servers:
                 self._found = replace(self._found, verification=None, by_python=True)
         trouble = self._found.trouble

@@ -27,6 +27,8 @@ from kubegate.system.folders import runtime_folder
 
 DRAIN_SECONDS = 30.0
 _COLLECT_SECONDS = 1.0
+# A script waits for the start; an API server that takes longer is looked for beside it.
+_FIRST_LOOK_SECONDS = 1.0
 _USE_SECONDS = 5.0
 _FOLDER = "proxy-"
 
@@ -124,7 +126,7 @@ class LocalProxy:
 
         A plugin that does not log in now may do so later: as with kubectl, that keeps nothing from being served.
         """
-        looking = asyncio.create_task(one.look(), name="look at the API server")
+        looking = asyncio.create_task(one.look(_FIRST_LOOK_SECONDS), name="look at the API server")
         try:
             await one.log_in()
         except KubegateError as error:
@@ -274,9 +276,9 @@ class LocalProxy:
     async def _end(self) -> None:
         if self._plane is not None:
             await self._plane.stop(0)
-            await self._services.aclose()
             self._plane.close()
             self._plane = None
+        await self._services.aclose()
         for one in self._opened:
             one.listening.close()
         self._opened = []
