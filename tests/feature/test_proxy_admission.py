@@ -211,6 +211,16 @@ class TestStatic:
             assert proxy.ask("/api/v1/longer-prefix").status == 200
             assert len(upstream.seen("/api/v1/longer-prefix")) == 1
 
+    def test_with_a_token(self, person: Home, config: str, folder: Path) -> None:
+        flags = (f"--www={folder}", "--www-prefix=/", "--api-prefix=/api/", "--token-required")
+        with proxying("--kubeconfig", config, "--port=0", *flags, home=person) as proxy:
+            assert proxy.ask("/a.txt").status == 401
+            assert proxy.ask("/a.txt", f"Authorization: Bearer {token_of(proxy)}").body == b"hello"
+            proxy.wait_for("key=")
+            target = "/.kubegate/login?key=" + proxy.said.split("key=")[1].split()[0]
+            pair = proxy.ask(target).header("set-cookie").split(";")[0]
+            assert proxy.ask("/a.txt", f"Cookie: {pair}").body == b"hello"
+
     def test_a_folder_that_is_missing_is_warned_of(self, person: Home, config: str) -> None:
         with proxying("--kubeconfig", config, "--port=0", "--www=/nowhere/at/all", home=person) as proxy:
             proxy.wait_for("there is no folder /nowhere/at/all")

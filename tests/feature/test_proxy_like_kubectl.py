@@ -27,7 +27,10 @@ POD = "/api/v1/namespaces/default/pods/somepod"
 
 @dataclass(frozen=True)
 class Row:
-    """One request. `status` is what both say; where kubegate says another one, `ours` does, and `differs` why."""
+    """One request. `status` is what both say; where kubegate says another one, `ours` does, and `differs` why.
+
+    `at` is the path of the server's URL.
+    """
 
     name: str
     target: str = "/api/v1/pods"
@@ -40,6 +43,7 @@ class Row:
     ours: int | None = None
     differs: str = ""
     chunked: bool = False
+    at: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -165,7 +169,30 @@ UPGRADES = [
     ),
     Row("exec", f"{POD}/exec?command=ls", headers=WEBSOCKET, status=403),
 ]
-ROWS = [*ACCEPT, *FILTERS, *FORWARDING, *ROUTING, *UPGRADES]
+APPEND = ("--append-server-path=true",)
+AT = "/k8s/clusters/abc"
+SERVER_PATHS = [
+    Row("dropped", at=AT, flags=("--append-server-path=false",)),
+    Row("put before by default", at=AT, differs="append"),
+    Row("put before", at=AT, flags=APPEND),
+    Row("before the root", "/", at=AT, flags=APPEND),
+    Row("before an escape", "/api/a%2fb", at=AT, flags=APPEND),
+    Row("before a query", "/api?x=%2F", at=AT, flags=APPEND),
+    Row("twice", f"{AT}/api", at=AT, flags=APPEND, differs="append-once"),
+    Row("behind a prefix", "/custom/api/v1", at=AT, flags=(*APPEND, "--api-prefix=/custom/")),
+    Row("of an upgrade", "/up/websocket", "GET", WEBSOCKET, at=AT, flags=APPEND, status=101),
+    Row("exec below it", f"{POD}/exec", at=AT, flags=APPEND, status=403),
+    Row("exec that a client writes below it", f"{AT}{POD}/exec", at=AT, flags=APPEND, ours=403, differs="append"),
+    Row(
+        "the same where it is dropped",
+        f"{AT}{POD}/exec",
+        at=AT,
+        flags=("--append-server-path=false",),
+        ours=403,
+        differs="append",
+    ),
+]
+ROWS = [*SERVER_PATHS, *ACCEPT, *FILTERS, *FORWARDING, *ROUTING, *UPGRADES]
 
 
 def status(exchange: Exchange) -> None:
@@ -184,6 +211,7 @@ def server() -> Upstream:
     found.at("/status/", status)
     found.at("/cut", cut)
     found.at("/up/websocket", lambda exchange: websocket(exchange, early=b"early"))
+    found.at(f"{AT}/up/websocket", lambda exchange: websocket(exchange, early=b"early"))
     found.at("/up/spdy", lambda exchange: exchange.switch("SPDY/3.1", early=b"early"))
     found.at("/up/other", lambda exchange: exchange.switch("other", early=b"early"))
     return found
@@ -199,16 +227,17 @@ class Pairs:
         self._stack = stack
         self._known: dict[tuple[str, ...], list[Side]] = {}
 
-    def of(self, flags: tuple[str, ...]) -> list[Side]:
+    def of(self, flags: tuple[str, ...], at: str) -> list[Side]:
         """kubectl's first."""
-        if flags not in self._known:
-            self._known[flags] = [self._side(program, flags) for program in ((str(kubectl()), "proxy"), ())]
-        return self._known[flags]
+        key = (*flags, at)
+        if key not in self._known:
+            self._known[key] = [self._side(program, flags, at) for program in ((str(kubectl()), "proxy"), ())]
+        return self._known[key]
 
-    def _side(self, program: Sequence[str], flags: Sequence[str]) -> Side:
+    def _side(self, program: Sequence[str], flags: Sequence[str], at: str) -> Side:
         person = self._stack.enter_context(home())
         upstream = self._stack.enter_context(server())
-        file = kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}")
+        file = kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}{at}")
         arguments = ("--port=0", f"--kubeconfig={file}", *flags)
         return self._stack.enter_context(proxying(*arguments, home=person, program=program)), upstream
 
@@ -265,7 +294,7 @@ def got(seen: Request, upstream: Upstream, proxy: Proxying) -> tuple[str, str, t
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_the_same_request_through_both(pairs: Pairs, row: Row) -> None:
-    theirs, ours = (ask(side, row) for side in pairs.of(row.flags))
+    theirs, ours = (ask(side, row) for side in pairs.of(row.flags, row.at))
     assert theirs.status == row.status
     assert ours.status == (row.status if row.ours is None else row.ours)
     if row.differs:

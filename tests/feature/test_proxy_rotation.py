@@ -1,6 +1,7 @@
 """A credential of the local proxy changes: no request carries the old one any more, no stream is cut, and none is on a disk."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from kubegate.model.filters import default_filters
 from kubegate.model.proxy_plan import Listener, ProxyPlan, Target
@@ -24,9 +23,10 @@ from kubegate.system import listeners
 from tests.support.expose import Home
 from tests.support.forge import CLIENT, Forged, forge
 from tests.support.gate import VERIFIED
+from tests.support.proxy import name_of
 from tests.support.rawhttp import Client, request
 from tests.support.tls import api_leaf, authority, server_context, whole
-from tests.support.upstream import Exchange, Request, Upstream
+from tests.support.upstream import Exchange, Upstream
 
 pytestmark = pytest.mark.haproxy
 USERS = authority("users")
@@ -126,14 +126,13 @@ def shown(server: Upstream) -> str:
     return name_of(server.requests[-1])
 
 
-def name_of(seen: Request) -> str:
-    """The name in the client certificate that a request came with, empty if it had none."""
-    assert seen.wire.tls is not None
-    der = seen.wire.tls.getpeercert(binary_form=True)
-    if not der:
-        return ""
-    [name] = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(name.value)
+def held_in_memory() -> int:
+    """How many files this process keeps in memory for HAProxy."""
+    count = 0
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(FileNotFoundError):
+            count += "memfd:kubegate" in str(descriptor.readlink())
+    return count
 
 
 def test_a_token_and_a_certificate_are_live_at_once_also_for_pooled_connections(running: Running, server: Upstream) -> None:
@@ -148,6 +147,8 @@ def test_a_token_and_a_certificate_are_live_at_once_also_for_pooled_connections(
             assert not running.change(authorization=f"Bearer token;{number}", pair=whole(client_leaf(f"user-{number}")))
     assert running.get() == 200
     assert shown(server) == "user-5"
+    # What was replaced is not kept in memory either: the map and the pair of now.
+    assert held_in_memory() == 2
 
 
 def test_under_load_nothing_fails_and_nothing_old_comes_after_a_second(running: Running, server: Upstream) -> None:

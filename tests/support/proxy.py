@@ -12,10 +12,13 @@ from typing import Any
 
 import psutil
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from tests.cluster import build
 from tests.support.expose import Home, command
 from tests.support.rawhttp import Answer, Client, request
+from tests.support.upstream import Request
 from tests.support.wire import PATIENCE_SECONDS, Wire
 
 _START_SECONDS = 30.0
@@ -110,6 +113,16 @@ class _UnixSocket(socket.socket):
 
     def setsockopt(self, *_: object) -> None:
         """There is no delay to be switched off."""
+
+
+def name_of(seen: Request) -> str:
+    """The name in the client certificate that a request came with, empty if it had none."""
+    assert seen.wire.tls is not None
+    der = seen.wire.tls.getpeercert(binary_form=True)
+    if not der:
+        return ""
+    [name] = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(name.value)
 
 
 def alive(processes: Sequence[psutil.Process]) -> list[psutil.Process]:

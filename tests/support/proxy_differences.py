@@ -73,6 +73,11 @@ DIFFERENCES: dict[str, tuple[str, str, str]] = {
         "it is put before each request; `--append-server-path=false` restores it; the filters see what comes after it",
         "without it such a cluster cannot be reached",
     ),
+    "append-once": (
+        "a request that begins with that path has it put before again",
+        "it is not",
+        "clients that know the URL of the server work, too",
+    ),
     "exit-codes": (
         "1 for what is wrong on the command line, 255 for a pattern",
         "2, with all that is wrong at once",
@@ -132,11 +137,6 @@ DIFFERENCES: dict[str, tuple[str, str, str]] = {
         "headers up to 1 MB",
         "32 KB, then 431",
         "a buffer of HAProxy holds them",
-    ),
-    "verification": (
-        "a certificate that has addresses only, or whose CA is an intermediate one, is verified",
-        "it is not, and requests get 503 with a reason on standard error; set `tls-server-name`, or give the root",
-        "HAProxy verifies names and roots ([design 0001](design/0001-verify-by-name.md))",
     ),
 }
 

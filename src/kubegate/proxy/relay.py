@@ -7,7 +7,7 @@ import asyncio
 import os
 import select
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,7 @@ from kubegate.proxy.dial import DialFailed, Proxy, dial, read_proxy
 from kubegate.proxy.pipe import Pipe, PlainPipe
 from kubegate.system.files import reason
 
-__all__ = ["DialFailed", "Relay", "RelayTrouble", "proxy_for", "proxy_of"]
+__all__ = ["DialFailed", "Leading", "Relay", "RelayTrouble", "proxy_for", "proxy_of"]
 
 _BACKLOG = 1024
 _DIAL_SECONDS = 10.0
@@ -40,32 +40,17 @@ class RelayTrouble(KubegateError):
     """The relay cannot listen."""
 
 
-class Relay:
-    """Leads from a unix socket to `host:port` by way of a proxy, inside the block.
+class Leading:
+    """Leads from a unix socket to where `way` leads, inside the block.
 
     The socket is for this user only, and removed at the end. A connection that does not come about is closed, and `say`
-    is told why, the same trouble once until it is over. `ca_pem` are CAs that a proxy in TLS may be verified by, beside the
-    system's. Raises DialFailed for a URL that names no proxy, RelayTrouble if it cannot listen.
+    is told why, the same trouble once until it is over. Raises RelayTrouble if it cannot listen.
     """
 
-    def __init__(
-        self,
-        proxy_url: str,
-        host: str,
-        port: int,
-        socket_path: Path,
-        *,
-        ca_pem: bytes | None = None,
-        say: Callable[[str], None] | None = None,
-        seconds: float = _DIAL_SECONDS,
-    ) -> None:
-        self._proxy: Proxy = read_proxy(proxy_url)
-        self._host = host
-        self._port = port
+    def __init__(self, way: Callable[[], Awaitable[Pipe]], socket_path: Path, say: Callable[[str], None] | None) -> None:
+        self._way = way
         self._path = socket_path
-        self._ca_pem = ca_pem
         self._say = say
-        self._seconds = seconds
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._told = ""
@@ -106,7 +91,7 @@ class Relay:
 
     async def _lead(self, client: PlainPipe) -> None:
         try:
-            server = await dial(self._proxy, self._host, self._port, self._ca_pem, self._seconds)
+            server = await self._way()
         except DialFailed as error:
             self._tell(error)
             return
@@ -121,6 +106,28 @@ class Relay:
         if self._say is not None and text != self._told:
             self._say(text)
         self._told = text
+
+
+class Relay(Leading):
+    """Leads from a unix socket to `host:port` by way of a proxy, inside the block.
+
+    `ca_pem` are CAs that a proxy in TLS may be verified by, beside the system's. Raises DialFailed for a URL that names no
+    proxy, RelayTrouble if it cannot listen.
+    """
+
+    def __init__(
+        self,
+        proxy_url: str,
+        host: str,
+        port: int,
+        socket_path: Path,
+        *,
+        ca_pem: bytes | None = None,
+        say: Callable[[str], None] | None = None,
+        seconds: float = _DIAL_SECONDS,
+    ) -> None:
+        proxy: Proxy = read_proxy(proxy_url)
+        super().__init__(lambda: dial(proxy, host, port, ca_pem, seconds), socket_path, say)
 
 
 async def _carry(client: PlainPipe, server: Pipe) -> None:

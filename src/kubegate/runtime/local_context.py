@@ -7,16 +7,17 @@ gone is a reason that requests are told.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from kubegate.cluster.context import Context
-from kubegate.cluster.environ_proxy import proxy_for
 from kubegate.cluster.login import Login
 from kubegate.errors import KubegateError
 from kubegate.model.address import is_address
 from kubegate.model.proxy_plan import Target
 from kubegate.proxy.credentials import Credentials
-from kubegate.runtime.local_look import Found, doubt, look
+from kubegate.proxy.relay import Relay, proxy_of
+from kubegate.runtime.local_look import Found, authority, look, tried
 from kubegate.runtime.local_settings import Place
 from kubegate.runtime.process import Say
 
@@ -50,26 +51,30 @@ class LocalContext:
         self._relayed: tuple[str, str, int] | None = None
         self._count = 0
         self._relays = contextlib.AsyncExitStack()
+        self._verified = ""
+        self._verified_for: tuple[Context, bytes, bytes, str] | None = None
+        self._by_python = False
+        self._moved = asyncio.Event()
         self._found = Found()
         self._told = ""
 
     def target(self) -> Target:
         """What it is at this moment."""
-        context, login = self.context, self._login
+        context, login, here = self.context, self._login, self._found.by_python
         return Target(
             key=self.key,
             name=context.name,
             host=context.url.split("//", 1)[1].removesuffix(context.path_prefix),
-            tls=context.scheme == "https",
+            tls=context.scheme == "https" and not here,
             servers=self._found.servers,
-            relay=self._relay,
+            relay=self._verified if here else self._relay,
             verification=self._found.verification,
             path=context.path_prefix,
             append=self.append,
             aliases=self.aliases,
             impersonation=login.impersonation,
             authorization=login.authorization,
-            pair=login.certificate_pem.rstrip() + b"\n" + login.key_pem if login.certificate_pem else b"",
+            pair=b"" if here or not login.certificate_pem else login.certificate_pem.rstrip() + b"\n" + login.key_pem,
             gone=self._gone,
         )
 
@@ -86,14 +91,20 @@ class LocalContext:
         """Requests are told that there is no credential."""
         self._gone = why
 
-    async def look(self) -> None:
-        """Find out where the API server is and how it is verified, as far as that can be told now."""
+    async def look(self, seconds: float | None = None) -> None:
+        """Find out where the API server is and how it is verified, as far as that can be told now, or in so many seconds."""
         try:
-            await self._choose_way()
+            async with asyncio.timeout(seconds):
+                await self._choose_way()
+                found = await look(self.context, self._relay, self._environ)
+        except TimeoutError:
+            self._found = Found(trouble=f"{self.context.url} does not answer yet")
         except (KubegateError, OSError) as error:
             self._found = Found(trouble=str(error))
         else:
-            self._found = await look(self.context, self._relay, self._environ)
+            self._found = found
+            if self._by_python and self._found.servers:
+                self._found = replace(self._found, verification=None, by_python=True)
         trouble = self._found.trouble
         if trouble and trouble != self._told:
             hint = f" ({self._found.hint})" if self._found.hint else ""
@@ -105,19 +116,43 @@ class LocalContext:
     async def _choose_way(self) -> None:
         """Have a relay where the API server is reached by a proxy, for HAProxy dials none."""
         context = self.context
-        proxy = context.proxy_url or proxy_for(context.url, self._environ)
+        proxy = proxy_of(context, self._environ)
         wanted = (proxy, context.host, context.port) if proxy else None
         if wanted == self._relayed:
             return
         path = ""
         if wanted is not None:
-            from kubegate.proxy.relay import Relay
-
             # The one before stays until the end, for the streams that it carries.
             self._count += 1
             path = f"{self.sockets}relay-{self.key}-{self._count}.sock"
             await self._relays.enter_async_context(Relay(*wanted, Path(path), say=self._say))
         self._relay, self._relayed = path, wanted
+
+    async def verify_here(self) -> None:
+        """Have a relay that speaks TLS where HAProxy cannot verify the API server: another credential is another one."""
+        context, login = self.context, self._login
+        if not self._found.by_python:
+            self._verified = ""
+            return
+        wanted = (context, login.certificate_pem, login.key_pem, self._relay)
+        if self._verified and wanted == self._verified_for:
+            return
+        from kubegate.proxy.tls_relay import TlsRelay
+
+        self._count += 1
+        path = f"{self.sockets}tls-{self.key}-{self._count}.sock"
+        relay = TlsRelay(
+            context.host,
+            context.port,
+            context.verified_name,
+            authority(context, self._environ),
+            Path(path),
+            through=Path(self._relay) if self._relay else None,
+            pair=(login.certificate_pem, login.key_pem),
+            say=self._say,
+        )
+        await self._relays.enter_async_context(relay)
+        self._verified, self._verified_for = path, wanted
 
     async def _publish(self, login: Login | None, why: str) -> None:
         """A credential changed, or the way to the API server did; None: there is none any more."""
@@ -130,7 +165,10 @@ class LocalContext:
             self._login = login
         try:
             if moved:
+                self._by_python = False
                 await self.look()
+                self._moved.set()
+            await self.verify_here()
             await self.changed()
         except BaseException:
             self.context, self._login, self._gone = before
@@ -150,9 +188,24 @@ class LocalContext:
         await asyncio.gather(self._keep_looking(), *([self._credentials.run()] if self._started else []))
 
     async def _doubt(self) -> None:
-        """Say once what keeps requests from the API server, which a 503 does not."""
-        if self._found.servers and (why := await doubt(self.context, self._found, self._relay)):
-            self._say(f"context {self.context.name}: {why}; requests get 503 until that is mended")
+        """Say once what keeps requests from the API server, which a 503 does not; or go another way."""
+        if not self._found.servers or self._found.by_python:
+            return
+        found = await tried(self.context, self._found, self._relay)
+        if found.by_python:
+            self._found, self._by_python = found, True
+            await self._bring()
+        elif found.trouble:
+            hint = f" ({found.hint})" if found.hint else ""
+            self._say(f"context {self.context.name}: {found.trouble}{hint}; requests get 503 until that is mended")
+
+    async def _bring(self) -> None:
+        """Let HAProxy have what was found; what ran goes on if it cannot."""
+        try:
+            await self.verify_here()
+            await self.changed()
+        except (KubegateError, OSError, TimeoutError) as error:
+            self._say(f"context {self.context.name}: a change cannot be made, and what ran goes on: {error}")
 
     async def _keep_looking(self) -> None:
         """Look again until it is known, and then as often as its name may lead elsewhere."""
@@ -162,16 +215,20 @@ class LocalContext:
             known = not self._found.trouble
             tries = 0 if known else tries + 1
             seconds = _RESOLVE_SECONDS if known else _RETRY_SECONDS[min(tries, len(_RETRY_SECONDS)) - 1]
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._moved.wait()
+            if self._moved.is_set():
+                self._moved.clear()
+                await self._doubt()
+                continue
             if known and (is_address(self.context.host) or self._relay):
                 continue
             before = self._found
             await self.look()
             if self._found != before:
-                try:
-                    await self.changed()
-                except (KubegateError, OSError, TimeoutError) as error:
-                    self._say(f"context {self.context.name}: a change cannot be made, and what ran goes on: {error}")
+                await self._bring()
+                await self._doubt()
 
     async def close(self) -> None:
         """Let go of what it has."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kubegate.cluster.context import Context
 from kubegate.cluster.tls import verifying_context
@@ -22,28 +22,24 @@ _API_NAME = "kubernetes.default.svc"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found out about an API server: addresses at which it may be dialled, and how it is verified there."""
+    """What was found out about an API server: addresses at which it may be dialled, and how it is verified there.
+
+    `by_python` says that HAProxy cannot verify it, while Python can.
+    """
 
     servers: tuple[Endpoint, ...] = ()
     verification: Verification | None = None
     trouble: str = ""
     hint: str = ""
+    by_python: bool = False
 
 
 async def look(context: Context, relay: str, environ: Mapping[str, str]) -> Found:
     """What can be found out now; `relay` is the unix socket by which it is dialled, empty where it is dialled directly."""
     ca_pem: bytes | None = None
-    if context.scheme == "https" and not context.insecure_skip_tls_verify:
-        ca_pem = context.ca_pem
-        if ca_pem is None:
-            bundle = system_ca_file(environ)
-            try:
-                ca_pem = bundle.read_bytes() if bundle else None
-            except OSError as error:
-                return Found(trouble=f"the system's CAs ({bundle}) cannot be read: {reason(error)}")
-            if ca_pem is None:
-                return Found(trouble="the kubeconfig gives no CA, and this machine has no bundle of public ones")
     try:
+        if context.scheme == "https" and not context.insecure_skip_tls_verify:
+            ca_pem = authority(context, environ)
         servers = (Endpoint(context.host, context.port),) if relay else await _addresses(context)
     except KubegateError as error:
         return Found(trouble=error.message, hint=error.hint)
@@ -52,6 +48,19 @@ async def look(context: Context, relay: str, environ: Mapping[str, str]) -> Foun
     if not is_address(context.verified_name):
         return Found(await _answering(servers, relay), Verification(ca_pem, context.verified_name, send_sni=True))
     return await _proven(context, servers, ca_pem, relay)
+
+
+def authority(context: Context, environ: Mapping[str, str]) -> bytes:
+    """The CAs by which an API server is verified: the kubeconfig's, else the system's. Raises KubegateError."""
+    if context.ca_pem is not None:
+        return context.ca_pem
+    bundle = system_ca_file(environ)
+    try:
+        if bundle is not None:
+            return bundle.read_bytes()
+    except OSError as error:
+        raise KubegateError(f"the system's CAs ({bundle}) cannot be read: {reason(error)}") from None
+    raise KubegateError("the kubeconfig gives no CA, and this machine has no bundle of public ones", "install ca-certificates")
 
 
 async def _addresses(context: Context) -> tuple[Endpoint, ...]:
@@ -85,19 +94,27 @@ async def _proven(context: Context, servers: tuple[Endpoint, ...], ca_pem: bytes
     try:
         found = await _names(context, servers[0], ca_pem, relay)
     except (OSError, TimeoutError, KubegateError) as error:
+        if isinstance(error, ssl.SSLError) and await _provable(context, servers[0], ca_pem, relay):
+            return Found(servers, by_python=True)
         return await _explained(context, servers[0], ca_pem, relay, error)
     names = sorted(name for name in found if name == _API_NAME or name.startswith(f"{_API_NAME}."))
     if not names:
-        return Found(
-            trouble=f"the certificate of {context.url} has no name {_API_NAME}, and HAProxy verifies names only, no addresses",
-            hint="set tls-server-name to a DNS name of it: kubectl config set-cluster CLUSTER --tls-server-name=NAME",
-        )
+        return Found(servers, by_python=True)
     return Found(servers, Verification(ca_pem, names[0], send_sni=False))
 
 
-async def _names(context: Context, at: Endpoint, ca_pem: bytes, relay: str) -> list[str]:
-    """The DNS names of a certificate that was verified by CA and address. Raises OSError, TimeoutError or Untrusted."""
-    trust = verifying_context(ca_pem, intermediates_suffice=False)
+async def _provable(context: Context, at: Endpoint, ca_pem: bytes, relay: str) -> bool:
+    """Whether it proves what it is to kubectl, which takes an intermediate CA for a root."""
+    try:
+        await _names(context, at, ca_pem, relay, intermediates_suffice=True)
+    except (OSError, TimeoutError, KubegateError):
+        return False
+    return True
+
+
+async def _names(context: Context, at: Endpoint, ca_pem: bytes, relay: str, *, intermediates_suffice: bool = False) -> list[str]:
+    """The DNS names of a certificate that was verified by CA and name. Raises OSError, TimeoutError or Untrusted."""
+    trust = verifying_context(ca_pem, intermediates_suffice=intermediates_suffice)
     async with asyncio.timeout(_DIAL_SECONDS):
         if relay:
             _, writer = await asyncio.open_unix_connection(relay, ssl=trust, server_hostname=context.verified_name)
@@ -108,23 +125,21 @@ async def _names(context: Context, at: Endpoint, ca_pem: bytes, relay: str) -> l
     return [str(name) for kind, name in shown.get("subjectAltName", ()) if kind == "DNS"]
 
 
-async def doubt(context: Context, found: Found, relay: str) -> str:
-    """Why requests would not reach the API server, empty if they will: tried once, by the name that HAProxy verifies."""
-    by = found.verification
+async def tried(context: Context, found: Found, relay: str) -> Found:
+    """The same, tried once as HAProxy will do it: with the trouble that a 503 does not tell, or by Python's way."""
+    at, by = found.servers[0], found.verification
     try:
-        async with asyncio.timeout(_DIAL_SECONDS):
-            trust = verifying_context(by.ca_pem, intermediates_suffice=False) if by else None
-            name = by.name if by else None
-            at = found.servers[0]
-            if relay:
-                _, writer = await asyncio.open_unix_connection(relay, ssl=trust, server_hostname=name)
-            else:
-                _, writer = await asyncio.open_connection(at.host, at.port, ssl=trust, server_hostname=name)
-        await _close(writer)
+        if by is not None:
+            await _names(context, at, by.ca_pem, relay)
+        elif not relay and not await _answers(at):
+            return replace(found, trouble=f"nobody answers at {at}")
     except (OSError, TimeoutError, KubegateError) as error:
-        explained = await _explained(context, found.servers[0], by.ca_pem if by else b"", relay, error)
-        return f"{explained.trouble}{f' ({explained.hint})' if explained.hint else ''}"
-    return ""
+        ca_pem = by.ca_pem if by else b""
+        if isinstance(error, ssl.SSLError) and await _provable(context, at, ca_pem, relay):
+            return Found(found.servers, by_python=True)
+        explained = await _explained(context, at, ca_pem, relay, error)
+        return replace(found, trouble=explained.trouble, hint=explained.hint)
+    return found
 
 
 async def _explained(context: Context, at: Endpoint, ca_pem: bytes, relay: str, error: Exception) -> Found:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 30.0
 _COLLECT_SECONDS = 1.0
+# A script waits for the start; an API server that takes longer is looked for beside it.
+_FIRST_LOOK_SECONDS = 1.0
 _USE_SECONDS = 5.0
 _FOLDER = "proxy-"
 
@@ -141,7 +143,7 @@ class LocalProxy:
 
         A plugin that does not log in now may do so later: as with kubectl, that keeps nothing from being served.
         """
-        looking = asyncio.create_task(one.look(), name="look at the API server")
+        looking = asyncio.create_task(one.look(_FIRST_LOOK_SECONDS), name="look at the API server")
         try:
             await one.log_in()
         except KubegateError as error:
@@ -152,6 +154,7 @@ class LocalProxy:
             self._say(f"context {one.context.name} has no credential, and requests get 503 until it has: {error.message}{hint}")
         finally:
             await looking
+        await one.verify_here()
         one.changed = self._bring
 
     def _log(self) -> int | None:
@@ -337,9 +340,9 @@ class LocalProxy:
     async def _end(self) -> None:
         if self._plane is not None:
             await self._plane.stop(0)
-            await self._services.aclose()
             self._plane.close()
             self._plane = None
+        await self._services.aclose()
         for one in self._opened:
             one.listening.close()
         self._opened = []

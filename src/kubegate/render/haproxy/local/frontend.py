@@ -109,7 +109,7 @@ def _static(prefix: str, api: str) -> str:
     """Of two prefixes that a path begins with, the longer one counts."""
     longer = api.startswith(prefix) and len(api) > len(prefix)
     but = f" !{{ path -m beg {quote(api)} }} !{{ path -m str {quote(api.removesuffix('/'))} }}" if longer else ""
-    return f"http-request set-var(txn.own) str(static) if {{ path -m beg {quote(prefix)} }}{but}"
+    return f"http-request set-var(txn.own) str(static) if {{ path -m beg {quote(prefix)} }} !{{ var(txn.own) -m found }}{but}"
 
 
 def contexts(plan: ProxyPlan) -> dict[str, str]:
