@@ -25,7 +25,7 @@ def proxy_command(context: typer.Context) -> None:
 app = typer.Typer(
     name="kubegate",
     help="The gate in front of the Kubernetes API server.",
-    epilog=examples("kubegate expose", "kubegate run -c kubegate.yaml", "kubegate proxy", "kubegate expose --help"),
+    epilog=examples("kubegate expose", "kubegate run -c kubegate.yaml", "kubegate proxy --help"),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
