@@ -1,5 +1,7 @@
 """`kubegate proxy --explain`: the rule that decides, with nothing served; and the list of commands."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.expose import Home, kubegate
@@ -32,3 +34,11 @@ def test_it_is_among_the_commands(person: Home) -> None:
     assert "proxy" in shown.stdout
     assert "Flags of kubectl proxy" in kubegate("proxy", "--help", home=person).stdout
     assert kubegate("proxy", "--version", home=person).stdout.startswith("kubegate ")
+
+
+def test_what_the_readme_shows(person: Home) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = readme.partition("$ kubegate proxy --read-only --deny secrets --explain 'GET /api/v1/secrets'\n")[2].partition("```")[0]
+    done = kubegate("proxy", "--read-only", "--deny", "secrets", "--explain", "GET /api/v1/secrets", home=person)
+    assert shown
+    assert (done.stdout, done.returncode) == (shown, 1)
