@@ -38,7 +38,9 @@ def test_it_is_among_the_commands(person: Home) -> None:
 
 def test_what_the_readme_shows(person: Home) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    shown = readme.partition("$ kubegate proxy --read-only --deny secrets --explain 'GET /api/v1/secrets'\n")[2].partition("```")[0]
+    shown = readme.partition("$ kubegate proxy --read-only --deny secrets --explain 'GET /api/v1/secrets'\n")[2].partition("```")[
+        0
+    ]
     done = kubegate("proxy", "--read-only", "--deny", "secrets", "--explain", "GET /api/v1/secrets", home=person)
     assert shown
     assert (done.stdout, done.returncode) == (shown, 1)
