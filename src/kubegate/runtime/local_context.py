@@ -16,6 +16,7 @@ from kubegate.errors import KubegateError
 from kubegate.model.address import is_address
 from kubegate.model.proxy_plan import Target
 from kubegate.proxy.credentials import Credentials
+from kubegate.proxy.rotation import changed_target
 from kubegate.runtime.local_look import Found, doubt, look
 from kubegate.runtime.local_settings import Place
 from kubegate.runtime.process import Say
@@ -88,15 +89,19 @@ class LocalContext:
 
     async def look(self) -> None:
         """Find out where the API server is and how it is verified, as far as that can be told now."""
-        try:
-            await self._choose_way()
-        except (KubegateError, OSError) as error:
-            self._found = Found(trouble=str(error))
-        else:
-            self._found = await look(self.context, self._relay, self._environ)
-        trouble = self._found.trouble
+        found, context = None, None
+        while found is None or context != self.context:
+            # What was found out about a server that is not the one any more must not get the credential of the next one.
+            context = self.context
+            try:
+                await self._choose_way()
+                found = await look(context, self._relay, self._environ)
+            except (KubegateError, OSError) as error:
+                found = Found(trouble=str(error))
+        self._found = found
+        trouble = found.trouble
         if trouble and trouble != self._told:
-            hint = f" ({self._found.hint})" if self._found.hint else ""
+            hint = f" ({found.hint})" if found.hint else ""
             self._say(f"context {self.context.name}: {trouble}{hint}; requests get 503, and it is looked for again and again")
         elif self._told and not trouble:
             self._say(f"context {self.context.name}: its API server is there")
@@ -122,8 +127,11 @@ class LocalContext:
     async def _publish(self, login: Login | None, why: str) -> None:
         """A credential changed, or the way to the API server did; None: there is none any more."""
         context = self._credentials.context
-        before = (self.context, self._login, self._gone)
+        before = (self.context, self._login, self._gone, self._found, self._relay, self._relayed)
         moved = context != self.context
+        if any(changed_target(self.context, context)):
+            # Others may have HAProxy changed while it is looked for, and what was found is that of the one before.
+            self._found = Found()
         self.context = context
         self._gone = why if login is None else ""
         if login is not None:
@@ -133,7 +141,7 @@ class LocalContext:
                 await self.look()
             await self.changed()
         except BaseException:
-            self.context, self._login, self._gone = before
+            self.context, self._login, self._gone, self._found, self._relay, self._relayed = before
             raise
 
     async def refresh(self) -> None:

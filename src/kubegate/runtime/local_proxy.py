@@ -141,6 +141,7 @@ class LocalProxy:
 
         A plugin that does not log in now may do so later: as with kubectl, that keeps nothing from being served.
         """
+        chosen_as = one.context
         looking = asyncio.create_task(one.look(), name="look at the API server")
         try:
             await one.log_in()
@@ -152,6 +153,9 @@ class LocalProxy:
             self._say(f"context {one.context.name} has no credential, and requests get 503 until it has: {error.message}{hint}")
         finally:
             await looking
+        if one.context != chosen_as:
+            # The kubeconfig was changed between the two times that it was read.
+            await one.look()
         one.changed = self._bring
 
     def _log(self) -> int | None:

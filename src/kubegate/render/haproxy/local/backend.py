@@ -119,7 +119,7 @@ def _literal(text: str) -> str:
 
 
 def _servers(section: str, target: Target, draft: Draft) -> None:
-    if target.tls and not target.servers:
+    if not target.servers:
         return
     tls = _tls(target, draft)
     at = [(f"unix@{target.relay}", "relay")] if target.relay else [(str(one), f"{one.host}:{one.port}") for one in target.servers]
