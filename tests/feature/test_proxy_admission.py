@@ -80,6 +80,24 @@ class TestToken:
             assert token.encode() not in first.head + second.head
             assert proxy.ask("/api/v1/by-cookie", f"Cookie: {pair.replace(token, 'x')}").status == 401
 
+    @pytest.mark.parametrize("flags", [(), ("--token-required",)])
+    def test_no_token_of_another_proxy_goes_on(
+        self, person: Home, config: str, upstream: Upstream, flags: tuple[str, ...]
+    ) -> None:
+        """Browsers send the cookies of all ports of a host to each of them."""
+        path = "/api/v1/other-cookie"
+        with proxying("--kubeconfig", config, "--port=0", *flags, home=person) as proxy:
+            cookie = f"kubegate-{proxy.port}={token_of(proxy) if flags else 'x'}"
+            for line, left in (
+                (f"a=1; kubegate-9001=other; {cookie}; b=2", ["a=1; b=2"]),
+                (f"{cookie}; kubegate-9001=other; kubegate-9002=other", []),
+                (f"{cookie}; kubegate-9001 =other; my-kubegate-ui=1", ["my-kubegate-ui=1"]),
+                (f"{cookie}; " + "; ".join(f"kubegate-{number}=other" for number in range(10)), []),
+            ):
+                assert proxy.ask(path, f"Cookie: {line}").status == 200
+                assert [one.rstrip("; ") for one in upstream.seen(path)[-1].values("cookie")] == left
+                assert b"other;" not in upstream.seen(path)[-1].head
+
     @pytest.mark.parametrize("target", ["/.kubegate/login/../../api/v1/way-round", "/.kubegate/x", "/.kubegate%2Flogin"])
     def test_no_way_round(self, person: Home, config: str, target: str) -> None:
         with proxying("--kubeconfig", config, "--port=0", "--token-required", home=person) as proxy:

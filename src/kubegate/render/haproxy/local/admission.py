@@ -17,9 +17,14 @@ _IMPERSONATES = "{ req.hdr_names(:) -m beg impersonate- } or { req.hdr_names(:) 
 _TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."  # noqa: S105 - a prefix that the API server knows
 
 
+_COOKIE = "kubegate-"
+# More proxies than a person runs at once; where there are more, the whole header goes.
+_COOKIES = 4
+
+
 def cookie_name(listener: Listener) -> str:
     """The cookie that holds the proxy's token: cookies know no ports, so its name does."""
-    return f"kubegate-{listener.cookie_port or listener.port}"
+    return f"{_COOKIE}{listener.cookie_port or listener.port}"
 
 
 def token_rules(listener: Listener, admission: Admission) -> list[str]:
@@ -38,10 +43,6 @@ def token_rules(listener: Listener, admission: Admission) -> list[str]:
         f" unless {{ var(txn.bearer) -m str {admission.token_digest} }} or {{ var(txn.cookie) -m str {admission.token_digest} }}"
         " or { var(txn.own) -m found }",
         f"http-request del-header authorization if {{ var(txn.bearer) -m str {admission.token_digest} }}",
-        # The name is ours, and the patterns are linear.
-        f"http-request replace-header cookie {quote(f'^(|.*;[ ]*){cookie}=[^;]*(?:;[ ]*|$)(.*)$')} '\\1\\2'"
-        f" if {{ req.cook({cookie}) -m found }}",
-        f"http-request del-header cookie if {{ req.fhdr(cookie) -m len 0 }} or {{ req.fhdr(cookie) -m sub {cookie}= }}",
     ]
 
 
@@ -54,6 +55,7 @@ def rules(listener: Listener, plan: ProxyPlan) -> list[str]:
         *_own_rights(plan.admission),
         *guards.refusals(),
         *_hop_by_hop(),
+        *_cookies(),
         *guards.removals(chain=True),
         *([] if listener.pem else ["http-request set-uri %[pathq] unless { url -m beg / }"]),
         "http-request set-header User-Agent kubegate unless { req.fhdr(user-agent) -m found }",
@@ -99,6 +101,18 @@ def _own_rights(admission: Admission) -> list[str]:
         message = "this request asks to impersonate somebody, by rights of the proxy's user; --pass-impersonation lets it pass"
         found.append(deny(403, message, f"if {_IMPERSONATES}"))
     return found
+
+
+def _cookies() -> list[str]:
+    """Takes the tokens of proxies out of what goes on, also those of others: browsers send each to all ports of the host."""
+    # The name is ours, and the patterns are linear.
+    one = rf"{_COOKIE}[0-9]+\s*="
+    found = f"{{ req.fhdr(cookie) -m sub {_COOKIE} }} {{ req.fhdr(cookie) -m reg {quote(one)} }}"
+    taken = quote(rf"^(|.*[;,]\s*){one}[^;,]*(?:[;,]\s*|$)(.*)$")
+    return [
+        *[f"http-request replace-header cookie {taken} '\\1\\2' if {found}"] * _COOKIES,
+        f"http-request del-header cookie if {found} or {{ req.fhdr(cookie) -m len 0 }}",
+    ]
 
 
 def _hop_by_hop() -> list[str]:
