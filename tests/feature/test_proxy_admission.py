@@ -98,6 +98,12 @@ class TestToken:
                 assert [one.rstrip("; ") for one in upstream.seen(path)[-1].values("cookie")] == left
                 assert b"other;" not in upstream.seen(path)[-1].head
 
+    def test_a_credential_beside_the_token_is_not_dropped(self, person: Home, config: str, upstream: Upstream) -> None:
+        with proxying("--kubeconfig", config, "--port=0", "--token-required", home=person) as proxy:
+            both = (f"Authorization: Bearer {token_of(proxy)}", "Authorization: Bearer own")
+            assert proxy.ask("/api/v1/two-credentials", *both).status == 400
+            assert upstream.seen("/api/v1/two-credentials") == []
+
     @pytest.mark.parametrize("target", ["/.kubegate/login/../../api/v1/way-round", "/.kubegate/x", "/.kubegate%2Flogin"])
     def test_no_way_round(self, person: Home, config: str, target: str) -> None:
         with proxying("--kubeconfig", config, "--port=0", "--token-required", home=person) as proxy:

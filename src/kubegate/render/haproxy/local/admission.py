@@ -37,6 +37,7 @@ def token_rules(listener: Listener, admission: Admission) -> list[str]:
         *([] if listener.service else [f"http-request set-var(txn.own) str(own) if {{ path -m str {LOGIN_PATH} }}"]),
         "http-request del-header x-kubegate-cookie",
         f"http-request set-header X-Kubegate-Cookie {cookie} if {{ var(txn.own) -m found }}",
+        deny(400, "the request has more than one Authorization header", "if { req.fhdr_cnt(authorization) gt 1 }"),
         "http-request set-var(txn.bearer) http_auth_bearer,sha2(256),hex",
         f"http-request set-var(txn.cookie) req.cook({cookie}),sha2(256),hex",
         f"http-request return status 401 {body(401, message)} hdr WWW-Authenticate 'Bearer realm=\"kubegate proxy\"'"
