@@ -175,6 +175,17 @@ class TestHttp2:
         assert {one.values("authorization")[0] for one in seen} == {"Bearer token-of-the-person"}
         assert {one.target for one in seen} == {f"/api/v1/h2/{number}?x=%2F" for number in range(20)}
 
+    @pytest.mark.parametrize("path", ["/api/v1/\xffsecrets", "/api/v1/pods?a=\xe9"])
+    def test_bytes_that_are_not_ascii(self, proxy: Proxying, upstream: Upstream, path: str) -> None:
+        """HTTP/1 has none in a target, and a log would not show them."""
+        before = len(upstream.requests)
+        agent = ("user-agent", "a")
+        with self.dial(proxy) as client:
+            assert client.ask("GET", "/api/v1/pods", agent, host="localhost").status == 200
+            assert client.ask("GET", path, agent, host="localhost").status == 400
+            assert client.ask("OPTIONS", "*", agent, host="localhost").status == 400
+        assert len(upstream.requests) == before + 1
+
     @pytest.mark.parametrize(
         ("field", "status"),
         [

@@ -50,6 +50,13 @@ def test_refused(proxy: Proxying, upstream: Upstream, header: str, status: int) 
     assert upstream.seen(path) == []
 
 
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_a_target_that_is_no_path(proxy: Proxying, upstream: Upstream, method: str) -> None:
+    before = len(upstream.requests)
+    assert proxy.ask("*", method=method).status == 400
+    assert len(upstream.requests) == before
+
+
 @pytest.mark.parametrize(
     "header", ["X-Remote-User: root", "X-Remote-Group: system:masters", "X-Real-Ip: 192.0.2.1", "Forwarded: for=1"]
 )

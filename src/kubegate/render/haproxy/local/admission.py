@@ -17,6 +17,8 @@ _IMPERSONATES = "{ req.hdr_names(:) -m beg impersonate- } or { req.hdr_names(:) 
 _TOKEN_PROTOCOL = "base64url.bearer.authorization.k8s.io."  # noqa: S105 - a prefix that the API server knows
 
 
+# HAProxy sees to that in HTTP/1, and lets any byte pass in HTTP/2. The pattern is linear.
+_IN_ASCII = "{ pathq -m reg ^/[!-~]*$ }"
 _COOKIE = "kubegate-"
 # More proxies than a person runs at once; where there are more, the whole header goes.
 _COOKIES = 4
@@ -49,12 +51,17 @@ def token_rules(listener: Listener, admission: Admission) -> list[str]:
 
 def rules(listener: Listener, plan: ProxyPlan) -> list[str]:
     """Rules that a read is spared which is like the one before it on its connection, then those that all others meet."""
-    plainly = "" if listener.pem else " { url -m beg / }"
+    plainly = f" {_IN_ASCII}" if listener.pem else " { url -m beg / }"
     return [
         *guards.shortcut(unless=plainly),
         *_browsers(listener, plan.admission),
         *_own_rights(plan.admission),
         *guards.refusals(),
+        deny(
+            400,
+            "the target of this request is no path in ASCII",
+            f"unless {_IN_ASCII if listener.pem else '{ path -m beg / }'}",
+        ),
         *_hop_by_hop(),
         *_cookies(),
         *guards.removals(chain=True),
