@@ -43,6 +43,15 @@ class TestServerPath:
                 assert proxy.ask(path).status == 403
             assert upstream.requests == []
 
+    @pytest.mark.parametrize("within", ["/../other", "/x/../../other", "/%2e%2e/other", "/x%2F..%2F..%2Fother", "/x/.."])
+    def test_nothing_leads_out_of_it(self, person: Home, within: str) -> None:
+        """Who resolves dots before the API server would lead it to another cluster, by a path that no filter has seen."""
+        with Upstream() as upstream, proxying("--kubeconfig", rancher(person, upstream), "-p0", home=person) as proxy:
+            for path in (within, f"{SERVER_PATH}{within}"):
+                assert proxy.ask(path).status == 400
+            assert proxy.ask("/api/v1/a..b/.c/%2ed").status == 200
+            assert len(upstream.requests) == 1
+
     def test_switched_off_the_path_goes_as_it_is_and_the_filters_see_it_all_the_same(self, person: Home) -> None:
         with Upstream() as upstream:
             config = rancher(person, upstream)
