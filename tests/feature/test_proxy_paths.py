@@ -163,6 +163,16 @@ class TestSeveralContexts:
             assert [seen.target for seen in one.requests] == ["/version"]
             assert [seen.target for seen in two.requests] == ["/version", "/version", "/clusters/one/version"]
 
+    @pytest.mark.parametrize("flags", [("aws/two=dev", "aws/two"), ("x=dev", "x=aws/two")])
+    def test_an_alias_stands_for_one_context(self, person: Home, flags: tuple[str, str]) -> None:
+        with Upstream() as upstream:
+            config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}"))
+            other = str(kubeconfig(person.path / "other", f"https://127.0.0.1:{upstream.port}", context="aws/two"))
+            arguments = [f"--also-context={one}" for one in flags]
+            done = kubegate("proxy", *arguments, "-p0", home=person, extra={"KUBECONFIG": f"{config}:{other}"})
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "would stand for the contexts" in done.stderr
+
     def test_a_context_that_is_not_there_is_one_of_all_problems(self, person: Home, upstream: Upstream) -> None:
         config = several(person.path / "all", one=upstream)
         arguments = ("--also-context=nope", "--context-at=never=0", "--context-at=one", "--port=x")
