@@ -80,6 +80,30 @@ class TestToken:
             assert token.encode() not in first.head + second.head
             assert proxy.ask("/api/v1/by-cookie", f"Cookie: {pair.replace(token, 'x')}").status == 401
 
+    @pytest.mark.parametrize("flags", [(), ("--token-required",)])
+    def test_no_token_of_another_proxy_goes_on(
+        self, person: Home, config: str, upstream: Upstream, flags: tuple[str, ...]
+    ) -> None:
+        """Browsers send the cookies of all ports of a host to each of them."""
+        path = "/api/v1/other-cookie"
+        with proxying("--kubeconfig", config, "--port=0", *flags, home=person) as proxy:
+            cookie = f"kubegate-{proxy.port}={token_of(proxy) if flags else 'x'}"
+            for line, left in (
+                (f"a=1; kubegate-9001=other; {cookie}; b=2", ["a=1; b=2"]),
+                (f"{cookie}; kubegate-9001=other; kubegate-9002=other", []),
+                (f"{cookie}; kubegate-9001 =other; my-kubegate-ui=1", ["my-kubegate-ui=1"]),
+                (f"{cookie}; " + "; ".join(f"kubegate-{number}=other" for number in range(10)), []),
+            ):
+                assert proxy.ask(path, f"Cookie: {line}").status == 200
+                assert [one.rstrip("; ") for one in upstream.seen(path)[-1].values("cookie")] == left
+                assert b"other;" not in upstream.seen(path)[-1].head
+
+    def test_a_credential_beside_the_token_is_not_dropped(self, person: Home, config: str, upstream: Upstream) -> None:
+        with proxying("--kubeconfig", config, "--port=0", "--token-required", home=person) as proxy:
+            both = (f"Authorization: Bearer {token_of(proxy)}", "Authorization: Bearer own")
+            assert proxy.ask("/api/v1/two-credentials", *both).status == 400
+            assert upstream.seen("/api/v1/two-credentials") == []
+
     @pytest.mark.parametrize("target", ["/.kubegate/login/../../api/v1/way-round", "/.kubegate/x", "/.kubegate%2Flogin"])
     def test_no_way_round(self, person: Home, config: str, target: str) -> None:
         with proxying("--kubeconfig", config, "--port=0", "--token-required", home=person) as proxy:
@@ -150,6 +174,17 @@ class TestHttp2:
         seen = upstream.seen("/api/v1/h2/")
         assert {one.values("authorization")[0] for one in seen} == {"Bearer token-of-the-person"}
         assert {one.target for one in seen} == {f"/api/v1/h2/{number}?x=%2F" for number in range(20)}
+
+    @pytest.mark.parametrize("path", ["/api/v1/\xffsecrets", "/api/v1/pods?a=\xe9"])
+    def test_bytes_that_are_not_ascii(self, proxy: Proxying, upstream: Upstream, path: str) -> None:
+        """HTTP/1 has none in a target, and a log would not show them."""
+        before = len(upstream.requests)
+        agent = ("user-agent", "a")
+        with self.dial(proxy) as client:
+            assert client.ask("GET", "/api/v1/pods", agent, host="localhost").status == 200
+            assert client.ask("GET", path, agent, host="localhost").status == 400
+            assert client.ask("OPTIONS", "*", agent, host="localhost").status == 400
+        assert len(upstream.requests) == before + 1
 
     @pytest.mark.parametrize(
         ("field", "status"),

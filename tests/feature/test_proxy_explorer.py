@@ -1,6 +1,7 @@
 """The explorer's own side of `kubegate proxy`: for whom its page is, and services on ports of their own."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -104,6 +105,14 @@ def test_a_service_on_a_port_of_its_own(person: Home, config: str, upstream: Ups
         assert [ask(url, "/foreign", one).status for one in foreign] == [403, 403]
         for dots in ("/dots/%2e%2e/%2E./secrets", "/dots/../x", "/..", f"{PATH}/%2e%2e/up", "/dots/%zz"):
             assert ask(url, dots).status == 400
+
+
+def test_a_service_that_is_asked_for_twice_at_once(person: Home, config: str, upstream: Upstream) -> None:
+    with proxying("--kubeconfig", config, "--port=0", home=person) as proxy, ThreadPoolExecutor(4) as pool:
+        proxy.ask("/", BROWSER)
+        places = [pool.submit(lambda: ask(opened(proxy).json["url"], "/twice").status) for _ in range(4)]
+        assert [one.result() for one in places] == [200] * 4
+        assert len(upstream.seen(f"{PATH}/twice")) == 4
 
 
 def test_a_service_and_the_proxys_token(person: Home, config: str, upstream: Upstream) -> None:

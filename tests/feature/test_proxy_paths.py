@@ -43,6 +43,15 @@ class TestServerPath:
                 assert proxy.ask(path).status == 403
             assert upstream.requests == []
 
+    @pytest.mark.parametrize("within", ["/../other", "/x/../../other", "/%2e%2e/other", "/x%2F..%2F..%2Fother", "/x/.."])
+    def test_nothing_leads_out_of_it(self, person: Home, within: str) -> None:
+        """Who resolves dots before the API server would lead it to another cluster, by a path that no filter has seen."""
+        with Upstream() as upstream, proxying("--kubeconfig", rancher(person, upstream), "-p0", home=person) as proxy:
+            for path in (within, f"{SERVER_PATH}{within}"):
+                assert proxy.ask(path).status == 400
+            assert proxy.ask("/api/v1/a..b/.c/%2ed").status == 200
+            assert len(upstream.requests) == 1
+
     def test_switched_off_the_path_goes_as_it_is_and_the_filters_see_it_all_the_same(self, person: Home) -> None:
         with Upstream() as upstream:
             config = rancher(person, upstream)
@@ -153,6 +162,16 @@ class TestSeveralContexts:
                 assert proxy.ask("/clusters/one/version", at=1).status == 200
             assert [seen.target for seen in one.requests] == ["/version"]
             assert [seen.target for seen in two.requests] == ["/version", "/version", "/clusters/one/version"]
+
+    @pytest.mark.parametrize("flags", [("aws/two=dev", "aws/two"), ("x=dev", "x=aws/two")])
+    def test_an_alias_stands_for_one_context(self, person: Home, flags: tuple[str, str]) -> None:
+        with Upstream() as upstream:
+            config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}"))
+            other = str(kubeconfig(person.path / "other", f"https://127.0.0.1:{upstream.port}", context="aws/two"))
+            arguments = [f"--also-context={one}" for one in flags]
+            done = kubegate("proxy", *arguments, "-p0", home=person, extra={"KUBECONFIG": f"{config}:{other}"})
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "would stand for the contexts" in done.stderr
 
     def test_a_context_that_is_not_there_is_one_of_all_problems(self, person: Home, upstream: Upstream) -> None:
         config = several(person.path / "all", one=upstream)

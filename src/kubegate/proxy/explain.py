@@ -1,5 +1,6 @@
 """What the filters say about one request line, for a person: the verdict, the rule that decides, what the request is about."""
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
@@ -54,8 +55,7 @@ def explain(filters: Filters, line: str) -> Explanation:
         raise InvalidInput([Problem(FLAG, "explain.form", f"{line!r} is not a request line", hint)])
     host = DEFAULT_HOST
     if target.startswith(("http://", "https://")):
-        url = urlsplit(target)
-        host, target = url.netloc, target[target.index(url.netloc) + len(url.netloc) :] or "/"
+        host, target = _absolute(target)
     elif not target.startswith("/"):
         raise InvalidInput(
             [Problem(FLAG, "explain.path", f"the path {target!r} does not begin with a slash", "write it in full")]
@@ -68,3 +68,11 @@ def explain(filters: Filters, line: str) -> Explanation:
     except BadPath:
         request = None
     return Explanation(method, host, path, query, request, verdict)
+
+
+def _absolute(target: str) -> tuple[str, str]:
+    """Host and path of a whole URL. Raises InvalidInput."""
+    with contextlib.suppress(ValueError):
+        if host := urlsplit(target).netloc:
+            return host, target[target.index(host) + len(host) :] or "/"
+    raise InvalidInput([Problem(FLAG, "explain.url", f"{target!r} is not a URL", "write it as http://localhost:8001/api")])

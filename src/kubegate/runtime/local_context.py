@@ -17,6 +17,7 @@ from kubegate.model.address import is_address
 from kubegate.model.proxy_plan import Target
 from kubegate.proxy.credentials import Credentials
 from kubegate.proxy.relay import Relay, proxy_of
+from kubegate.proxy.rotation import changed_target
 from kubegate.runtime.local_look import Found, authority, look, tried
 from kubegate.runtime.local_settings import Place
 from kubegate.runtime.process import Say
@@ -93,21 +94,24 @@ class LocalContext:
 
     async def look(self, seconds: float | None = None) -> None:
         """Find out where the API server is and how it is verified, as far as that can be told now, or in so many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._choose_way()
-                found = await look(self.context, self._relay, self._environ)
-        except TimeoutError:
-            self._found = Found(trouble=f"{self.context.url} does not answer yet")
-        except (KubegateError, OSError) as error:
-            self._found = Found(trouble=str(error))
-        else:
-            self._found = found
-            if self._by_python and self._found.servers:
-                self._found = replace(self._found, verification=None, by_python=True)
-        trouble = self._found.trouble
+        found, context = None, None
+        while found is None or context != self.context:
+            # What was found out about a server that is not the one any more must not get the credential of the next one.
+            context = self.context
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._choose_way()
+                    found = await look(context, self._relay, self._environ)
+            except TimeoutError:
+                found = Found(trouble=f"{context.url} does not answer yet")
+            except (KubegateError, OSError) as error:
+                found = Found(trouble=str(error))
+        if self._by_python and found.servers:
+            found = replace(found, verification=None, by_python=True)
+        self._found = found
+        trouble = found.trouble
         if trouble and trouble != self._told:
-            hint = f" ({self._found.hint})" if self._found.hint else ""
+            hint = f" ({found.hint})" if found.hint else ""
             self._say(f"context {self.context.name}: {trouble}{hint}; requests get 503, and it is looked for again and again")
         elif self._told and not trouble:
             self._say(f"context {self.context.name}: its API server is there")
@@ -157,8 +161,11 @@ class LocalContext:
     async def _publish(self, login: Login | None, why: str) -> None:
         """A credential changed, or the way to the API server did; None: there is none any more."""
         context = self._credentials.context
-        before = (self.context, self._login, self._gone)
+        before = (self.context, self._login, self._gone, self._found, self._relay, self._relayed)
         moved = context != self.context
+        if any(changed_target(self.context, context)):
+            # Others may have HAProxy changed while it is looked for, and what was found is that of the one before.
+            self._found = Found()
         self.context = context
         self._gone = why if login is None else ""
         if login is not None:
@@ -171,7 +178,7 @@ class LocalContext:
             await self.verify_here()
             await self.changed()
         except BaseException:
-            self.context, self._login, self._gone = before
+            self.context, self._login, self._gone, self._found, self._relay, self._relayed = before
             raise
 
     async def refresh(self) -> None:

@@ -1,6 +1,6 @@
 """Which contexts the local proxy serves: the first one as kubectl chooses it, and those that are named beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kubegate.cluster.kubeconfig import Chosen
 from kubegate.cluster.merge import read_merged
@@ -38,7 +38,22 @@ def chosen(settings: Settings, environ: Mapping[str, str], say: Say) -> list[Loc
                 found.append(_read(settings, environ, say, key_of(len(found)), Named(name), asked_for=False))
             except InvalidInput as error:
                 say(f"warning: context {name} is not served: {error.message}")
+    if problems := list(_ambiguous(found)):
+        raise InvalidInput(problems)
     return found
+
+
+def _ambiguous(found: list[LocalContext]) -> Iterator[Problem]:
+    """Aliases that are another context's name or alias here: a request must not go to a cluster that was not meant."""
+    by_name = {one.context.name for one in found if one.place is None}
+    known: dict[str, str] = {}
+    for one in found:
+        name = one.context.name
+        for alias in one.aliases:
+            other = alias if alias in by_name else known.setdefault(alias, name)
+            if other != name:
+                message = f"{alias!r} would stand for the contexts {other} and {name}"
+                yield Problem("--also-context", "flag.alias", message, "choose another alias for one of them")
 
 
 def _read(

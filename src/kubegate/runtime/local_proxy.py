@@ -57,6 +57,8 @@ class LocalProxy:
         self._store = Store(runtime_folder(environ) / f"{_FOLDER}{os.getpid()}")
         self._plane: LocalPlane | None = None
         self._opened_services = LocalServices()
+        # Whoever asks for a service that is being opened waits until it is.
+        self._opening = asyncio.Lock()
         self._services = contextlib.AsyncExitStack()
         self._serves_itself = False
         self._site: Listening | None = None
@@ -143,6 +145,7 @@ class LocalProxy:
 
         A plugin that does not log in now may do so later: as with kubectl, that keeps nothing from being served.
         """
+        chosen_as = one.context
         looking = asyncio.create_task(one.look(_FIRST_LOOK_SECONDS), name="look at the API server")
         try:
             await one.log_in()
@@ -154,6 +157,9 @@ class LocalProxy:
             self._say(f"context {one.context.name} has no credential, and requests get 503 until it has: {error.message}{hint}")
         finally:
             await looking
+        if one.context != chosen_as:
+            # The kubeconfig was changed between the two times that it was read.
+            await one.look(_FIRST_LOOK_SECONDS)
         await one.verify_here()
         one.changed = self._bring
 
@@ -217,14 +223,15 @@ class LocalProxy:
         main = self._opened[0]
         if not any(one.key == key for one in self._contexts) or main.listening.file is not None:
             raise KubegateError("no service can be opened here", "let the proxy listen on a port")
-        if not self._opened_services.url(key, service):
-            self._opened_services.add(key, service, main.planned(), main.listening.host)
-            try:
-                await self._bring()
-            except (KubegateError, OSError, TimeoutError) as error:
-                self._opened_services.remove(key, service)
-                raise KubegateError(f"the service cannot be opened: {error}") from None
-            self._say(f"{service.service} of {service.namespace} is at {self._opened_services.url(key, service)}")
+        async with self._opening:
+            if not self._opened_services.url(key, service):
+                self._opened_services.add(key, service, main.planned(), main.listening.host)
+                try:
+                    await self._bring()
+                except (KubegateError, OSError, TimeoutError) as error:
+                    self._opened_services.remove(key, service)
+                    raise KubegateError(f"the service cannot be opened: {error}") from None
+                self._say(f"{service.service} of {service.namespace} is at {self._opened_services.url(key, service)}")
         return self._opened_services.url(key, service)
 
     async def _serve_pages(self) -> None:

@@ -55,7 +55,10 @@ def test_a_path_that_cannot_be_decoded_is_explained_too() -> None:
     assert "hexadecimal" in found.text()
 
 
-@pytest.mark.parametrize("line", ["", "GET", "/api", "GET /api HTTP/1.1", "GET /api Upgrade x", "GET api/v1"])
+@pytest.mark.parametrize(
+    "line",
+    ["", "GET", "/api", "GET /api HTTP/1.1", "GET /api Upgrade x", "GET api/v1", "GET http://[::1/api", "GET http:///api"],
+)
 def test_what_is_no_request_line_is_a_problem(line: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         explain(default_filters(), line)

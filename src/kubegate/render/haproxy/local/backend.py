@@ -25,6 +25,10 @@ _NOT_BESIDE_A_CERTIFICATE = (
 )
 
 
+# A path with segments of dots, in the middle and at the end.
+DOT_SEGMENTS = ("path,url_dec -m sub /../ /./", "path,url_dec -m end /.. /.")
+
+
 def draw(target: Target, plan: ProxyPlan, draft: Draft) -> None:
     """Both sections of a context, its server lines and the files that they name."""
     draft.maps.setdefault(CREDENTIALS_FILE, {})[target.key] = credential(target)
@@ -78,6 +82,7 @@ def _section(name: str, kind: tuple[str, ...], target: Target, plan: ProxyPlan, 
         *filters.rules(plan.filters),
         *_identity(target, plan),
         f"http-request set-header Host {quote(target.host)}",
+        *([_no_way_out()] if target.path and target.append else ()),
         *([f"http-request set-path {_literal(target.path)}%[path]"] if target.path and target.append else ()),
         f"http-response lua.unauthorized {target.key} if {{ status 401 }}",
         *(
@@ -88,6 +93,14 @@ def _section(name: str, kind: tuple[str, ...], target: Target, plan: ProxyPlan, 
     ]
     draft.section(f"backend {name}", lines, backend=name)
     _servers(name, target, draft)
+
+
+def _no_way_out() -> str:
+    """The filters have not seen the path of the server's URL, and who resolves dots before the API server might leave it."""
+    message = "this path has segments of dots, which may lead out of the path of the server's URL"
+    return deny(
+        400, message, f"if {{ path -m sub /. % }} {{ {DOT_SEGMENTS[0]} }} or {{ path -m sub /. % }} {{ {DOT_SEGMENTS[1]} }}"
+    )
 
 
 def _identity(target: Target, plan: ProxyPlan) -> list[str]:
@@ -119,7 +132,7 @@ def _literal(text: str) -> str:
 
 
 def _servers(section: str, target: Target, draft: Draft) -> None:
-    if target.tls and not target.servers:
+    if not target.servers:
         return
     tls = _tls(target, draft)
     at = [(f"unix@{target.relay}", "relay")] if target.relay else [(str(one), f"{one.host}:{one.port}") for one in target.servers]

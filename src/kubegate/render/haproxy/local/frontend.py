@@ -7,6 +7,7 @@ from kubegate.render.haproxy.backend import stream_name
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.errors import deny
 from kubegate.render.haproxy.local import access_log, admission
+from kubegate.render.haproxy.local.backend import DOT_SEGMENTS
 from kubegate.render.haproxy.text import quote
 
 CONTEXTS_FILE = "contexts.map"
@@ -97,7 +98,8 @@ def _service(listener: Listener) -> list[str]:
     """Everything goes to one service. The API server writes that path before links in pages, so what has it keeps it."""
     path = quote(f"{listener.service}/")
     # The API server does not resolve these, but what stands before it might, and lead elsewhere.
-    dots = "{ path,url_dec -m sub /../ /./ } or { path,url_dec -m end /.. /. } or !{ path,url_dec -m found }"
+    within, at_the_end = DOT_SEGMENTS
+    dots = f"{{ {within} }} or {{ {at_the_end} }} or !{{ path,url_dec -m found }}"
     return [
         deny(400, "this path has segments of dots, which may lead out of the service", f"if {dots}"),
         f"http-request set-path {listener.service}%[path] unless {{ path -m beg {path} }}",
