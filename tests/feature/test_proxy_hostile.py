@@ -1,6 +1,6 @@
 """Requests to `kubegate proxy` that are made to get further than they may, or to be somebody else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -100,21 +100,43 @@ def test_flags_that_open_the_filters_do_not_open_it_to_pages(upstream: Upstream,
             same = f"Origin: http://evil.example:{proxy.port}"
             assert proxy.ask(PATH, same, method="POST", host=f"evil.example:{proxy.port}").status == 403
             assert proxy.ask("/api/v1/namespaces/d/pods/p/exec", *WEBSOCKET, "Origin: null").status == 403
+            # A page reads what is of its own origin without saying so.
+            browser = ("User-Agent: Mozilla/5.0", "Accept-Language: en")
+            with proxy.dial() as client:
+                for host in ("localhost", f"LOCALHOST:{proxy.port}", "192.0.2.1:80", "[::1]:80"):
+                    assert client.ask(request("GET", PATH, *browser, host=host)).status == 200
+                assert client.ask(request("GET", PATH, *browser, host=f"evil.example:{proxy.port}")).status == 403
 
 
 class TestAllowed:
     """Flags that let more in."""
 
-    def ask(self, upstream: Upstream, flags: tuple[str, ...], *headers: str, path: str = PATH, **user: object) -> int:
+    def ask(
+        self,
+        upstream: Upstream,
+        flags: tuple[str, ...],
+        *headers: str,
+        path: str = PATH,
+        host: str = "",
+        user: Mapping[str, object] | None = None,
+    ) -> int:
         with home() as person:
-            file = kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", user=user or None)
+            file = kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", user=user)
             with proxying("--kubeconfig", str(file), "--port=0", *flags, home=person) as proxy:
-                return proxy.ask(path, *headers).status
+                return proxy.ask(path, *headers, host=host).status
 
     def test_an_origin(self, upstream: Upstream) -> None:
         flags = ("--allow-origin=http://LOCALHOST:3000", "--allow-origin=https://a.example")
         assert self.ask(upstream, flags, "Origin: http://localhost:3000", "Sec-Fetch-Site: same-site") == 200
         assert self.ask(upstream, flags, "Origin: http://localhost:3001") == 403
+
+    def test_a_name_that_browsers_use(self, upstream: Upstream) -> None:
+        for flags, status in (
+            (("--accept-hosts=^proxy\\.example$",), 200),
+            (("--accept-hosts=example", "--allow-origin=http://proxy.example:8001"), 200),
+            (("--accept-hosts=example",), 403),
+        ):
+            assert self.ask(upstream, flags, "Accept-Language: en", host="proxy.example:8001") == status
 
     def test_an_authorization(self, upstream: Upstream) -> None:
         path = f"{PATH}/own-authorization"
@@ -126,9 +148,9 @@ class TestAllowed:
     def test_impersonation_takes_the_place_of_the_kubeconfigs(self, upstream: Upstream) -> None:
         path = f"{PATH}/own-impersonation"
         user = {"token": "t", "as": "jane", "as-groups": ["dev"]}
-        assert self.ask(upstream, ("--pass-impersonation",), "Impersonate-User: joe", path=path, **user) == 200
+        assert self.ask(upstream, ("--pass-impersonation",), "Impersonate-User: joe", path=path, user=user) == 200
         seen = upstream.seen(path)[-1]
         assert (seen.values("impersonate-user"), seen.values("impersonate-group")) == (["joe"], [])
-        assert self.ask(upstream, ("--pass-impersonation",), path=path, **user) == 200
+        assert self.ask(upstream, ("--pass-impersonation",), path=path, user=user) == 200
         seen = upstream.seen(path)[-1]
         assert (seen.values("impersonate-user"), seen.values("impersonate-group")) == (["jane"], ["dev"])

@@ -138,3 +138,9 @@ class ProxyPlan:
 def usual_hosts(filters: Filters) -> bool:
     """Whether the patterns of hosts are those of nobody in particular."""
     return ",".join(one.text for one in filters.accept_hosts) == DEFAULT_ACCEPT_HOSTS
+
+
+def takes_any_name(filters: Filters) -> bool:
+    """Whether hosts pass that nobody has written out."""
+    sequences = [one.sequence for one in filters.accept_hosts]
+    return filters.disabled or not all(one and one.begins and one.ends and len(one.parts) == 1 for one in sequences)

@@ -5,7 +5,7 @@ A page of another origin must not use the rights of the person who runs the prox
 asks with: an `Authorization` or `Impersonate-*` of its own is refused, not dropped.
 """
 
-from kubegate.model.proxy_plan import LOGIN_PATH, Admission, Listener, ProxyPlan
+from kubegate.model.proxy_plan import LOGIN_PATH, Admission, Listener, ProxyPlan, takes_any_name
 from kubegate.render.haproxy import guards
 from kubegate.render.haproxy.errors import body, deny
 from kubegate.render.haproxy.text import quote
@@ -51,10 +51,12 @@ def token_rules(listener: Listener, admission: Admission) -> list[str]:
 
 def rules(listener: Listener, plan: ProxyPlan) -> list[str]:
     """Rules that a read is spared which is like the one before it on its connection, then those that all others meet."""
+    led = _led_here(listener, plan)
     plainly = f" {_IN_ASCII}" if listener.pem else " { url -m beg / }"
     return [
         *guards.shortcut(unless=plainly),
         *_browsers(listener, plan.admission),
+        *led,
         *_own_rights(plan.admission),
         *guards.refusals(),
         deny(
@@ -67,7 +69,10 @@ def rules(listener: Listener, plan: ProxyPlan) -> list[str]:
         *guards.removals(chain=True),
         *([] if listener.pem else ["http-request set-uri %[pathq] unless { url -m beg / }"]),
         "http-request set-header User-Agent kubegate unless { req.fhdr(user-agent) -m found }",
-        *guards.approval(_NOTICED, " { req.hdr_names(:) -m sub user-agent } !{ req.fhdr(te) -m found }"),
+        *guards.approval(
+            f"{_NOTICED} accept-language" if led else _NOTICED,
+            " { req.hdr_names(:) -m sub user-agent } !{ req.fhdr(te) -m found }",
+        ),
     ]
 
 
@@ -89,6 +94,27 @@ def _browsers(listener: Listener, admission: Admission) -> list[str]:
             "if { req.fhdr(sec-fetch-site) -m found } !{ req.fhdr(sec-fetch-site) -m str same-origin none }"
             " !{ var(txn.page) -m found } !{ req.fhdr(origin) -m found }",
         ),
+    ]
+
+
+def _led_here(listener: Listener, plan: ProxyPlan) -> list[str]:
+    """A page whose own name was made to lead here (DNS rebinding) reads without an Origin, as one of the name's own origin.
+
+    Without TLS browsers do not say `Sec-Fetch-Site` to such a name, but all of them say a language. Where only certain names are
+    accepted the filters see to it, and nobody else's name can be an address.
+    """
+    if not listener.hosts or not takes_any_name(plan.filters):
+        return []
+    hosts = " ".join(quote(host) for host in listener.hosts)
+    places = [origin.partition("://")[2] for origin in plan.admission.origins]
+    allowed = f" !{{ req.fhdr(host),lower -m str {' '.join(quote(one) for one in places)} }}" if places else ""
+    return [
+        deny(
+            403,
+            "a browser was led here by a name that is none of this proxy's; --allow-origin=ORIGIN allows one",
+            f"if {{ req.fhdr(accept-language) -m found }} !{{ req.fhdr(host),host_only,lower -m str {hosts} }}"
+            f" !{{ req.fhdr(host),host_only -m ip 0.0.0.0/0 }} !{{ req.fhdr(host) -m beg [ }}{allowed}",
+        )
     ]
 
 
