@@ -1,6 +1,6 @@
 """Requests to `kubegate proxy` that are made to get further than they may, or to be somebody else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -112,10 +112,16 @@ class TestAllowed:
     """Flags that let more in."""
 
     def ask(
-        self, upstream: Upstream, flags: tuple[str, ...], *headers: str, path: str = PATH, host: str = "", **user: object
+        self,
+        upstream: Upstream,
+        flags: tuple[str, ...],
+        *headers: str,
+        path: str = PATH,
+        host: str = "",
+        user: Mapping[str, object] | None = None,
     ) -> int:
         with home() as person:
-            file = kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", user=user or None)
+            file = kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", user=user)
             with proxying("--kubeconfig", str(file), "--port=0", *flags, home=person) as proxy:
                 return proxy.ask(path, *headers, host=host).status
 
@@ -142,9 +148,9 @@ class TestAllowed:
     def test_impersonation_takes_the_place_of_the_kubeconfigs(self, upstream: Upstream) -> None:
         path = f"{PATH}/own-impersonation"
         user = {"token": "t", "as": "jane", "as-groups": ["dev"]}
-        assert self.ask(upstream, ("--pass-impersonation",), "Impersonate-User: joe", path=path, **user) == 200
+        assert self.ask(upstream, ("--pass-impersonation",), "Impersonate-User: joe", path=path, user=user) == 200
         seen = upstream.seen(path)[-1]
         assert (seen.values("impersonate-user"), seen.values("impersonate-group")) == (["joe"], [])
-        assert self.ask(upstream, ("--pass-impersonation",), path=path, **user) == 200
+        assert self.ask(upstream, ("--pass-impersonation",), path=path, user=user) == 200
         seen = upstream.seen(path)[-1]
         assert (seen.values("impersonate-user"), seen.values("impersonate-group")) == (["jane"], ["dev"])

@@ -57,6 +57,9 @@ def test_nor_while_the_next_is_looked_for_and_another_context_changes(person: Ho
         document["clusters"][0]["name"] = document["contexts"][0]["context"]["cluster"] = "there"
         document["users"][0]["name"] = document["contexts"][0]["context"]["user"] = "you"
 
+        def last() -> list[str]:
+            return upstream.seen("/api/v1/moved")[-1].values("authorization")
+
         def turn(token: str) -> None:
             document["users"][0]["user"]["token"] = token
             other.write_text(yaml.safe_dump(document))
@@ -68,8 +71,7 @@ def test_nor_while_the_next_is_looked_for_and_another_context_changes(person: Ho
             eventually(lambda: after.taken)
             turn("second")
             path = "/clusters/other/api/v1/moved"
-            seen = lambda: upstream.seen("/api/v1/moved")[-1].values("authorization")  # noqa: E731
-            eventually(lambda: proxy.ask(path) and seen() == ["Bearer second"])
+            eventually(lambda: proxy.ask(path) and last() == ["Bearer second"])
             assert proxy.ask("/api/v1/moved").status == 503
             assert b"token-of-the-next" not in before.received()
             after.gate.set()

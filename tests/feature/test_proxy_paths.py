@@ -58,7 +58,15 @@ class TestServerPath:
             with proxying("--kubeconfig", config, "-p0", "--append-server-path=false", home=person) as proxy:
                 assert proxy.ask("/api/v1/pods").status == 200
                 assert proxy.ask(f"{SERVER_PATH}/api/v1/pods").status == 200
-                for path in ("/k8s/clusters/abc", "/%6b8s/clusters/abc", "/k8s%2Fclusters/abc"):
+                ways = (
+                    SERVER_PATH,
+                    "/%6b8s/clusters/abc",
+                    "/k8s%2Fclusters/abc",
+                    "/k8s/./clusters/abc",
+                    "/k8s//clusters/abc",
+                    "//k8s/clusters/abc",
+                )
+                for path in (*ways, f"{SERVER_PATH}/../abc", "/k8s/clusters/%2e/abc"):
                     assert proxy.ask(f"{path}/api/v1/namespaces/d/pods/p/exec").status in (400, 403)
                 assert [one.target for one in upstream.requests] == ["/api/v1/pods", f"{SERVER_PATH}/api/v1/pods"]
 

@@ -165,11 +165,14 @@ def _shown_path(target: Target, *, several: bool) -> list[str]:
     its = f" {{ var(txn.target) -m str {target.key} }}" if several else ""
     at = len(target.path.encode()) + 1
     begins = quote(f"{target.path}/")
+    as_such = f"{{ path -m beg {begins} }}"
+    others = [f"{{ path,url_dec {one} }} !{as_such}" for one in (f"-m beg {begins}", "-m sub //")]
+    others += [f"{{ {one} }}" for one in DOT_SEGMENTS]
     return [
         deny(
             400,
-            "this path is the server's path written in another way, which the filters would not see",
-            f"if {{ path,url_dec -m beg {begins} }} !{{ path -m beg {begins} }}{its}",
+            "this path is, or could be, the server's path written in another way, which the filters would not see",
+            "if " + " or ".join(f"{one}{its}" for one in others),
         ),
         f"http-request set-var-fmt(txn.path) /%[path,bytes({at})] if {{ path -m beg {begins} }}{its}",
     ]
