@@ -168,12 +168,10 @@ def _shown_path(target: Target, *, several: bool) -> list[str]:
     as_such = f"{{ path -m beg {begins} }}"
     others = [f"{{ path,url_dec {one} }} !{as_such}" for one in (f"-m beg {begins}", "-m sub //")]
     others += [f"{{ {one} }}" for one in DOT_SEGMENTS]
+    message = "this path is, or could be, the server's path written in another way, which the filters would not see"
     return [
-        deny(
-            400,
-            "this path is, or could be, the server's path written in another way, which the filters would not see",
-            "if " + " or ".join(f"{one}{its}" for one in others),
-        ),
+        # One rule for each, for a line of the file may have 64 words.
+        *(deny(400, message, f"if {one}{its}") for one in others),
         f"http-request set-var-fmt(txn.path) /%[path,bytes({at})] if {{ path -m beg {begins} }}{its}",
     ]
 
