@@ -90,16 +90,20 @@ def events(peer: Peer, number: int) -> float:
 
 def watches(peer: Peer, number: int) -> float:
     """Memory of the gate in KiB for each open watch, each on a connection of its own."""
-    return _held(peer, number, _open_watch)
+    return _held(peer, number, _open_watch, context())
 
 
 def idle(peer: Peer, number: int, *, http2: bool) -> float:
     """Memory of the gate in KiB for each connection that has had a request and is silent now."""
-    return _held(peer, number, _open_http2 if http2 else _open_http1)
-
-
-def _held(peer: Peer, number: int, open_one: Callable[[Peer, ssl.SSLContext], AbstractContextManager[object]]) -> float:
     trusting = context()
+    if http2:
+        trusting.set_alpn_protocols(["h2"])
+    return _held(peer, number, _open_http2 if http2 else _open_http1, trusting)
+
+
+def _held(
+    peer: Peer, number: int, open_one: Callable[[Peer, ssl.SSLContext], AbstractContextManager[object]], trusting: ssl.SSLContext
+) -> float:
     with contextlib.ExitStack() as held, ThreadPoolExecutor(_AT_ONCE) as pool:
 
         def hold(count: int) -> int:
@@ -126,7 +130,8 @@ def _open_http1(peer: Peer, trusting: ssl.SSLContext) -> rawhttp.Client:
 
 
 def _open_http2(peer: Peer, trusting: ssl.SSLContext) -> rawh2.Client:
-    client = rawh2.Client.connect(LOOPBACK, peer.port, trusting, _name(peer))
+    # Set for each connection by itself, it would be set under the handshakes of others.
+    client = rawh2.Client(Wire.connect(LOOPBACK, peer.port, trusting, _name(peer)))
     assert client.ask("GET", POD).status == 200
     return client
 
