@@ -103,7 +103,7 @@ def kubegate(bench: Bench, upstream: int) -> Iterator[Reloading]:
         document = gate_file(person.path, declared, listener={"defaultCluster": "dev"})
         port = int(document["listeners"][0]["address"].rpartition(":")[2])
         with run(document, person, before=on_core(bench.cores.gate)) as gate:
-            spans = itertools.count(300)
+            spans = itertools.count(301)
             yield Reloading("kubegate", port, gate.process.pid, lambda: _edited(gate, next(spans)))
 
 
