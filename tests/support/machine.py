@@ -4,6 +4,8 @@ Its network is this machine's. Its control groups are below one of this machine'
 """
 
 import contextlib
+import errno
+import functools
 import os
 import shutil
 import signal
@@ -201,6 +203,16 @@ def _remove(group: Path) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
     eventually(ended, "every process of it has ended")
-    for path in sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)):
+    for path in (*sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts)), group):
+        # A process that has ended keeps its group busy until it is gone altogether.
+        eventually(functools.partial(_removed, path), f"{path} is empty")
+
+
+def _removed(path: Path) -> bool:
+    try:
         path.rmdir()
-    group.rmdir()
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return False
+        raise
+    return True
