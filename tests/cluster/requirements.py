@@ -26,6 +26,7 @@ PACKAGES = {
     "faketime": "faketime",
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
+    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf": "fonts-dejavu-core",
 }
 
 GO_WISH = (
@@ -36,7 +37,7 @@ GO_WISH = (
 
 def check(*, go: bool) -> None:
     """Raises unless this is root on a machine with the Debian packages, and with Go where something must be built."""
-    missing = sorted({package for program, package in PACKAGES.items() if not _found(program)})
+    missing = sorted({package for program, package in PACKAGES.items() if not found(program)})
     if busybox() is None:
         missing.append("busybox-static")
     wishes = []
@@ -56,5 +57,6 @@ def busybox() -> Path | None:
     return Path(found) if found and b"/ld-linux" not in Path(found).read_bytes() else None
 
 
-def _found(program: str) -> bool:
-    return shutil.which(program, path=SYSTEM_PATH) is not None
+def found(program: str) -> bool:
+    """Whether a program, or a file by its whole path, is there."""
+    return Path(program).exists() if program.startswith("/") else shutil.which(program, path=SYSTEM_PATH) is not None
