@@ -285,7 +285,9 @@ class TestCommand:
         person.assert_nothing_left()
 
     def test_with_a_token(self, person: Home, config: str) -> None:
-        done = self.run(person, config, "sh", "-c", "cat $KUBECONFIG", flags=("--token-required",))
+        done = self.run(person, config, "sh", "-c", 'echo "# $KUBECONFIG"; cat $KUBECONFIG', flags=("--token-required",))
+        # In memory of the proxy: a kill would leave a file behind.
+        assert done.stdout.startswith("# /proc/")
         assert done.returncode == 0, done.stderr
         assert yaml.safe_load(done.stdout)["users"][0]["user"]["token"] in done.stderr
 

@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -16,6 +16,7 @@ from kubegate.render.kubeconfig import ClientAccess, render
 from kubegate.runtime.local_proxy import LocalProxy
 from kubegate.runtime.signals import Stop
 from kubegate.system.files import reason, write_new
+from kubegate.system.memory_files import MemoryFiles
 
 _PASSED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 _NOT_FOUND, _NOT_RUN = 127, 126
@@ -25,8 +26,7 @@ async def run_command(command: Sequence[str], proxy: LocalProxy, stop: Stop) -> 
     """Run it with `KUBECONFIG` and `KUBEGATE_PROXY_URL` set, pass signals on, and return its exit code as a shell would."""
     if not command:
         raise KubegateError("there is no command behind --", "write kubegate proxy -- COMMAND")
-    with tempfile.TemporaryDirectory(prefix="kubegate-") as folder:
-        kubeconfig = Path(folder) / "config"
+    with ExitStack() as kept:
         access = ClientAccess(
             name="kubegate-proxy",
             url=proxy.url,
@@ -34,7 +34,7 @@ async def run_command(command: Sequence[str], proxy: LocalProxy, stop: Stop) -> 
             user="kubegate-proxy" if proxy.token else None,
             token=SecretStr(proxy.token) if proxy.token else None,
         )
-        write_new(kubeconfig, render(access).encode())
+        kubeconfig = _kept(render(access).encode(), kept, secret=bool(proxy.token))
         environ = {**os.environ, "KUBECONFIG": str(kubeconfig), "KUBEGATE_PROXY_URL": proxy.url}
         try:
             child = await asyncio.create_subprocess_exec(*command, env=environ)
@@ -50,6 +50,17 @@ async def run_command(command: Sequence[str], proxy: LocalProxy, stop: Stop) -> 
             stop.ask()
             await serving
         return code if code >= 0 else 128 - code
+
+
+def _kept(content: bytes, kept: ExitStack, *, secret: bool) -> Path:
+    """A file with this content until `kept` ends; one with the proxy's token is in memory, for a kill would leave another behind."""
+    if secret:
+        memory = MemoryFiles()
+        kept.callback(memory.close)
+        return memory.put(content)
+    path = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="kubegate-"))) / "config"
+    write_new(path, content)
+    return path
 
 
 @contextmanager

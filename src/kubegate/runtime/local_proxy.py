@@ -225,8 +225,8 @@ class LocalProxy:
             raise KubegateError("no service can be opened here", "let the proxy listen on a port")
         async with self._opening:
             if not self._opened_services.url(key, service):
-                self._opened_services.add(key, service, main.planned(), main.listening.host)
                 try:
+                    self._opened_services.add(key, service, main.planned(), main.listening.host)
                     await self._bring()
                 except (KubegateError, OSError, TimeoutError) as error:
                     self._opened_services.remove(key, service)
