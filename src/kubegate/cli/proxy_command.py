@@ -53,7 +53,7 @@ async def run_command(command: Sequence[str], proxy: LocalProxy, stop: Stop) -> 
 
 
 def _kept(content: bytes, kept: ExitStack, *, secret: bool) -> Path:
-    """A file with this content until `kept` ends; one with the proxy's token is in memory, for a kill would leave another behind."""
+    """A file with this content until `kept` ends; one with the proxy's token is in memory, for a kill would leave a file."""
     if secret:
         memory = MemoryFiles()
         kept.callback(memory.close)
