@@ -48,12 +48,14 @@ class StaticToken:
 class TokenFile:
     """What the API server makes of a file: the tokens that authenticate, and what is wrong.
 
-    With one of `fatal` kube-apiserver does not start; `faults` it passes over, or mentions in its log.
+    With one of `fatal` kube-apiserver does not start; `faults` it passes over, or mentions in its log. Each of `overruled`
+    has a token of which a later record says whose it is.
     """
 
     tokens: tuple[StaticToken, ...]
     fatal: tuple[Problem, ...]
     faults: tuple[Problem, ...]
+    overruled: tuple[StaticToken, ...] = ()
 
 
 def read_token_file(content: bytes, where: str) -> TokenFile:
@@ -70,7 +72,8 @@ def read_token_file(content: bytes, where: str) -> TokenFile:
         faults.append(_problem(where, 1, "mark", message, "save the file as UTF-8 without a mark"))
     found = [one for one in _records(text, where, fatal) if one.columns]
     tokens = [token for record in found if (token := _token(record, where, fatal, faults))]
-    return TokenFile(tuple(_last_of_each(tokens, where, faults)), tuple(fatal), tuple(faults))
+    winners = tuple(_last_of_each(tokens, where, faults))
+    return TokenFile(winners, tuple(fatal), tuple(faults), tuple(one for one in tokens if one not in winners))
 
 
 def new_record(user: str, uid: str, groups: Sequence[str], token: str | None = None) -> str:

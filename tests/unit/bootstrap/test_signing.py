@@ -101,7 +101,7 @@ def test_all_usages() -> None:
     every = frozenset(
         {"key agreement", "encipher only", "data encipherment", "any", "s/mime", "email protection", "code signing"}
     )
-    asked: SigningRequest = read_request(request(of=subject("anna")))
+    asked = read_request(request(of=subject("anna")))
     made = sign(asked, every, None, CA, NOW)
     usage = made.extensions.get_extension_for_class(x509.KeyUsage).value
     assert (usage.key_agreement, usage.encipher_only, usage.decipher_only, usage.data_encipherment) == (True, True, False, True)
