@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import bootstrap, expose, proxy, run, schema, status, trial, version
+from kubegate.cli import bootstrap, csr, expose, proxy, run, schema, status, trial, version
 from kubegate.cli.epilog import examples
 
 # `main` calls it without all of this; here it stands for the list of commands.
@@ -38,6 +38,7 @@ app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_h
     proxy_command
 )
 app.add_typer(bootstrap.app, name="bootstrap", epilog=examples("kubegate bootstrap token-file --help"))
+app.add_typer(csr.app, name="csr", epilog=examples("kubegate csr list", "kubegate csr show csr-7xk2p"))
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 
