@@ -13,7 +13,7 @@ import typer
 from kubegate.cli.console import FAILURE, Output, columns, errors_reported, show, show_json
 from kubegate.cli.csr_text import as_json, blind, done_line, facts, listed, row, shown
 from kubegate.cli.epilog import examples
-from kubegate.cli.options import OutputAs
+from kubegate.cli.options import ContextName, KubeconfigFile, OutputAs
 from kubegate.model.problem import InvalidInput, Problem
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ DENY = "Deny what was shown, for good."
 WATCH = "Show requests as they come and are decided, until stopped."
 
 Names = Annotated[list[str] | None, typer.Argument(help="Names of requests.", metavar="NAME...")]
-Kubeconfig = Annotated[
-    Path | None, typer.Option(help="Kubeconfig to read. Default: as kubectl finds it.", metavar="FILE", readable=False)
-]
-Context = Annotated[str | None, typer.Option(help="Context to use. Default: the current one.", metavar="NAME")]
 Labels = Annotated[str, typer.Option("--selector", "-l", help="Only requests with these labels.", metavar="LABELS")]
 Signer = Annotated[str, typer.Option(help="Only requests for this signer.", metavar="NAME")]
 Requester = Annotated[str, typer.Option(help="Only requests that this user made.", metavar="USER")]
@@ -51,8 +47,8 @@ class Standing(StrEnum):
 
 
 def list_(
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
+    kubeconfig: KubeconfigFile = None,
+    context: ContextName = None,
     selector: Labels = "",
     signer: Signer = "",
     requester: Requester = "",
@@ -69,7 +65,7 @@ def list_(
         show(listed(found))
 
 
-def show_(names: Names, kubeconfig: Kubeconfig = None, context: Context = None, output: OutputAs = Output.TEXT) -> None:
+def show_(names: Names, kubeconfig: KubeconfigFile = None, context: ContextName = None, output: OutputAs = Output.TEXT) -> None:
     """Show requests."""
     with errors_reported(output):
         found = asyncio.run(_look(kubeconfig, context, _wanted(names or (), "", "", "", ())))
@@ -82,8 +78,8 @@ def show_(names: Names, kubeconfig: Kubeconfig = None, context: Context = None, 
 
 def approve(
     names: Names = None,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
+    kubeconfig: KubeconfigFile = None,
+    context: ContextName = None,
     selector: Labels = "",
     signer: Signer = "",
     requester: Requester = "",
@@ -101,8 +97,8 @@ def approve(
 
 def deny(
     names: Names = None,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
+    kubeconfig: KubeconfigFile = None,
+    context: ContextName = None,
     selector: Labels = "",
     signer: Signer = "",
     requester: Requester = "",
@@ -119,8 +115,8 @@ def deny(
 
 
 def watch(
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
+    kubeconfig: KubeconfigFile = None,
+    context: ContextName = None,
     selector: Labels = "",
     signer: Signer = "",
     requester: Requester = "",

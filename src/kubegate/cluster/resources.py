@@ -41,6 +41,14 @@ async def create(client: ApiClient, path: str, body: Mapping[str, Any]) -> Json:
     return _good(await client.call("POST", path, body), f"POST {path}")
 
 
+async def delete(client: ApiClient, path: str, uid: str) -> None:
+    """DELETE this very object, and no later one of its name; one that is gone already is as good. Raises Refused."""
+    options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+    answer = await client.call("DELETE", path, options)
+    if answer.status != 404:
+        _good(answer, f"DELETE {path}")
+
+
 async def _pages(client: ApiClient, path: str, limit: int, selectors: Mapping[str, str]) -> list[Json]:
     found: list[Json] = []
     asked = {key: value for key, value in selectors.items() if value}

@@ -38,7 +38,8 @@ def test_what_it_says() -> None:
         "system:node:worker-1",
         ("system:nodes",),
     )
-    assert (csr.usages, csr.seconds, csr.request, csr.extra) == ({"server auth"}, 600, PEM, {"k": ("v",)})
+    assert (csr.usages, csr.seconds, csr.request) == (frozenset({"server auth"}), 600, PEM)
+    assert dict(csr.extra) == {"k": ("v",)}
     assert csr.created.tzinfo is not None
 
 

@@ -1,13 +1,15 @@
 """Who holds a name or an address."""
 
+from typing import Any
+
 from kubegate.bootstrap.holders import Holder, holders, plain
 
-NODES = [
+NODES: list[dict[str, Any]] = [
     {"metadata": {"name": "a"}, "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}},
     {"metadata": {"name": "B.example"}, "status": {"addresses": [{"type": "InternalIP", "address": "2001:DB8::0:1"}]}},
     {"metadata": {"name": "new"}},
 ]
-SERVICES = [
+SERVICES: list[dict[str, Any]] = [
     {
         "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"clusterIPs": ["10.1.0.9"], "externalIPs": ["192.0.2.1"]},
