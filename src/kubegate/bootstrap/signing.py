@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from kubegate.bootstrap.signing_request import SigningRequest
 from kubegate.errors import KubegateError
@@ -45,6 +45,20 @@ _EXTENDED = {
 }
 
 
+_SUBJECT = (
+    NameOID.COUNTRY_NAME,
+    NameOID.ORGANIZATION_NAME,
+    NameOID.ORGANIZATIONAL_UNIT_NAME,
+    NameOID.LOCALITY_NAME,
+    NameOID.STATE_OR_PROVINCE_NAME,
+    NameOID.STREET_ADDRESS,
+    NameOID.POSTAL_CODE,
+    NameOID.COMMON_NAME,
+    NameOID.SERIAL_NUMBER,
+)
+_SINGLE = (NameOID.COMMON_NAME, NameOID.SERIAL_NUMBER)
+
+
 class CannotSign(KubegateError):
     """The request asks for what this signer cannot give, or its CA is not valid any more."""
 
@@ -67,7 +81,7 @@ def sign(request: SigningRequest, usages: frozenset[str], seconds: int | None, i
     parsed = request.parsed
     builder = (
         x509.CertificateBuilder()
-        .subject_name(parsed.subject)
+        .subject_name(_subject(parsed.subject))
         .issuer_name(issuer.certificate.subject)
         .public_key(parsed.public_key())
         .serial_number(x509.random_serial_number())
@@ -81,7 +95,7 @@ def sign(request: SigningRequest, usages: frozenset[str], seconds: int | None, i
     builder = builder.add_extension(_authority(issuer.certificate), critical=False)
     if names := _alternative_names(parsed):
         # RFC 5280, section 4.2.1.6: with an empty subject the names are all there is.
-        builder = builder.add_extension(names, critical=not list(parsed.subject))
+        builder = builder.add_extension(names, critical=not list(_subject(parsed.subject)))
     return builder.sign(issuer.key, None if isinstance(issuer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
 
 
@@ -94,6 +108,16 @@ def validity(seconds: int | None, issuer: Issuer, now: datetime) -> tuple[dateti
     lifetime = max(asked, LEAST)
     end = now + lifetime if lifetime < SHORT else now + lifetime - BACKDATE
     return now - BACKDATE, min(end, last)
+
+
+def _subject(asked: x509.Name) -> x509.Name:
+    """What Go's crypto/x509/pkix keeps of a subject, in its order: values of one kind in one set, and the last single one."""
+    found = []
+    for kind in _SUBJECT:
+        values = list(dict.fromkeys(asked.get_attributes_for_oid(kind)))
+        if values:
+            found.append(x509.RelativeDistinguishedName(values[-1:] if kind in _SINGLE else values))
+    return x509.Name(found)
 
 
 def _key_usage(usages: frozenset[str]) -> x509.KeyUsage:
