@@ -1,9 +1,10 @@
 """A small client of the Kubernetes API: HTTP/1.1, verified always, without redirects and without environment proxies."""
 
 import asyncio
+import contextlib
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -127,18 +128,39 @@ class ApiClient:
         """Any request whose answer is one JSON object; `path` begins with `/`."""
         return await self._ask(method, path, body)
 
-    async def _ask(self, method: str, path: str, body: object = None) -> Answer:
-        if self._http is None:
-            raise RuntimeError("the client is used outside of `async with`")
-        request = self._http.build_request(
-            method,
-            f"{self._context.url}{path}",
-            json=body,
-            extensions={"sni_hostname": self._context.verified_name},
-        )
+    @contextlib.asynccontextmanager
+    async def events(self, path: str, silence: float) -> AsyncIterator[AsyncIterator[Mapping[str, object]]]:
+        """The JSON objects of a watch, one a line, as they come; `silence` is how many seconds may pass between two.
+
+        Raises Refused where the watch is refused, and inside the block what a conversation raises.
+        """
+        request = self._request("GET", path)
+        request.extensions["timeout"]["read"] = silence
         try:
             async with asyncio.timeout(2 * self._timeout):
-                response = await self._http.send(request, stream=True)
+                response = await self._sending(request)
+            try:
+                if response.status_code != 200:
+                    answer = Answer(response.status_code, _mapping(await self._content(response)))
+                    raise self._refused(answer, f"to watch {path.partition('?')[0]}", "", "")
+                yield self._lines(response)
+            finally:
+                await response.aclose()
+        except FOREIGN as error:
+            raise await self._meaning(error) from None
+
+    async def _lines(self, response: httpx.Response) -> AsyncIterator[Mapping[str, object]]:
+        async for line in response.aiter_lines():
+            if len(line) > _MOST_BYTES:
+                raise Unreachable(f"{self._target} sends an event of more than 1 MiB", "is it an API server?")
+            if line.strip():
+                yield _mapping(line.encode())
+
+    async def _ask(self, method: str, path: str, body: object = None) -> Answer:
+        request = self._request(method, path, body)
+        try:
+            async with asyncio.timeout(2 * self._timeout):
+                response = await self._sending(request)
                 try:
                     content = await self._content(response)
                 finally:
@@ -146,6 +168,19 @@ class ApiClient:
         except FOREIGN as error:
             raise await self._meaning(error) from None
         return Answer(response.status_code, _mapping(content))
+
+    def _request(self, method: str, path: str, body: object = None) -> httpx.Request:
+        return self._opened().build_request(
+            method, f"{self._context.url}{path}", json=body, extensions={"sni_hostname": self._context.verified_name}
+        )
+
+    async def _sending(self, request: httpx.Request) -> httpx.Response:
+        return await self._opened().send(request, stream=True)
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._http is None:
+            raise RuntimeError("the client is used outside of `async with`")
+        return self._http
 
     async def _content(self, response: httpx.Response) -> bytes:
         content = b""

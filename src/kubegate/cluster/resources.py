@@ -11,6 +11,7 @@ from kubegate.model.names import printable
 Json = dict[str, Any]
 _MOST_SHOWN = 600
 _MOST_PAGES = 10_000
+_EXPIRED = 410
 
 
 async def get(client: ApiClient, path: str) -> Json:
@@ -23,10 +24,15 @@ async def list_all(client: ApiClient, path: str, *, limit: int = 100, **selector
 
     Raises Refused. A list whose continuation expired (410) meanwhile is begun anew, once.
     """
+    return (await list_with_version(client, path, limit=limit, **selectors))[0]
+
+
+async def list_with_version(client: ApiClient, path: str, *, limit: int = 100, **selectors: str) -> tuple[list[Json], str]:
+    """`list_all`, and the resourceVersion from which a watch goes on."""
     try:
         return await _pages(client, path, limit, selectors)
     except Refused as error:
-        if error.status != 410:
+        if error.status != _EXPIRED:
             raise
         return await _pages(client, path, limit, selectors)
 
@@ -49,7 +55,7 @@ async def delete(client: ApiClient, path: str, uid: str) -> None:
         _good(answer, f"DELETE {path}")
 
 
-async def _pages(client: ApiClient, path: str, limit: int, selectors: Mapping[str, str]) -> list[Json]:
+async def _pages(client: ApiClient, path: str, limit: int, selectors: Mapping[str, str]) -> tuple[list[Json], str]:
     found: list[Json] = []
     asked = {key: value for key, value in selectors.items() if value}
     token = ""
@@ -60,9 +66,10 @@ async def _pages(client: ApiClient, path: str, limit: int, selectors: Mapping[st
         if not isinstance(items, list):
             raise Unreachable(f"{path} was asked for and something else came", "is it an API server?")
         found += [one for one in items if isinstance(one, dict)]
-        token = str((page.get("metadata") or {}).get("continue") or "")
+        metadata = page.get("metadata") or {}
+        token = str(metadata.get("continue") or "")
         if not token:
-            return found
+            return found, str(metadata.get("resourceVersion") or "")
     raise Unreachable(f"{path} has no end", "is it an API server?")
 
 
