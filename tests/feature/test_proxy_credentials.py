@@ -1,6 +1,7 @@
 """Credentials of `kubegate proxy` while it runs: a kubeconfig that changes, plugins, and a 401 that waits for a new token."""
 
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -192,6 +193,17 @@ def test_a_plugin_that_cannot_log_in_at_the_start_is_told_and_taken_when_it_can(
             assert upstream.requests == []
             (person.path / "logged-in").touch()
             eventually(lambda: proxy.ask("/version").status == 200)
+
+
+def test_whoever_waits_for_a_plugin_is_told_so(person: Home) -> None:
+    with Upstream() as upstream:
+        server(upstream, {"one"})
+        body = f"until [ -f {person.path}/logged-in ]; do sleep 0.1; done\ncat <<'END'\n{answer('one')}\nEND"
+        config = str(kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", user=plugin(person.path, body)))
+        threading.Timer(4.0, (person.path / "logged-in").touch).start()
+        with proxying("--kubeconfig", config, "-p0", home=person) as proxy:
+            proxy.wait_for("waiting for the credential of context")
+            assert proxy.ask("/version").status == 200
 
 
 def test_a_credential_that_is_wrong_in_itself_ends_the_start(person: Home, upstream: Upstream) -> None:

@@ -5,13 +5,8 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, proxy, run, schema, status, trial, version
-
-
-def examples(*commands: str) -> str:
-    """An epilog that lists commands, one a line."""
-    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
-
+from kubegate.cli import bootstrap, csr, expose, proxy, run, schema, status, trial, version
+from kubegate.cli.epilog import examples
 
 # `main` calls it without all of this; here it stands for the list of commands.
 _AS_IT_IS = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -42,6 +37,8 @@ app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(ex
 app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_help_option=False, context_settings=_AS_IT_IS)(
     proxy_command
 )
+app.add_typer(bootstrap.app, name="bootstrap", epilog=examples("kubegate bootstrap token-file --help"))
+app.add_typer(csr.app, name="csr", epilog=examples("kubegate csr list", "kubegate csr show csr-7xk2p"))
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 

@@ -17,3 +17,8 @@ MaybeFile = Annotated[
     ),
 ]
 OutputAs = Annotated[Output, typer.Option(help="How facts are printed.")]
+KubeconfigFile = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", help="Kubeconfig to read. Default: as kubectl finds it.", metavar="FILE", readable=False),
+]
+ContextName = Annotated[str | None, typer.Option("--context", help="Context to use. Default: the current one.", metavar="NAME")]

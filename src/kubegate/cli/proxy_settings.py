@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from kubegate.cli.pflags import Parsed
 from kubegate.cli.proxy_flags import ALL, seconds
@@ -22,6 +22,7 @@ from kubegate.runtime.local_settings import Named, Place, Settings, Tls
 
 _DEFAULT_PORT = 8001
 _PREFIX = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _LISTS = (
     ("accept-hosts", DEFAULT_ACCEPT_HOSTS),
     ("accept-paths", DEFAULT_ACCEPT_PATHS),
@@ -171,14 +172,24 @@ def _folder(parsed: Parsed, warn: Callable[[str], None]) -> Path | None:
 def _origins(parsed: Parsed, problems: list[Problem]) -> tuple[str, ...]:
     found = []
     for text in parsed.all("allow-origin"):
-        parts = urlsplit(text)
-        bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
-        if not parts.scheme or not parts.netloc or not bare:
+        parts = _split(text)
+        if parts is None:
             message = f"{text!r} is no origin: that is a scheme, a host, and a port unless it is the scheme's own"
             problems.append(Problem("--allow-origin", "flag.origin", message, "write it as http://localhost:3000"))
         else:
             found.append(f"{parts.scheme}://{parts.netloc}".lower())
     return tuple(found)
+
+
+def _split(text: str) -> SplitResult | None:
+    """An origin (RFC 6454, section 6.2) in its parts, None if the text is none."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return None
+    whole = parts.scheme and _HOST.fullmatch(parts.hostname or "") and "@" not in parts.netloc and not parts.netloc.endswith(":")
+    return parts if whole and parts.path in ("", "/") and not (parts.query or parts.fragment) else None
 
 
 def _filters(parsed: Parsed, problems: list[Problem], warn: Callable[[str], None]) -> Filters:

@@ -36,7 +36,9 @@ class GrantedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """What the API server answered: the HTTP status and the JSON object, empty if there is none."""
+
     status: int
     body: Mapping[str, object]
 
@@ -121,7 +123,11 @@ class ApiClient:
             raise Unreachable(message, "look at the EndpointSlices of its Service kubernetes")
         return found
 
-    async def _ask(self, method: str, path: str, body: object = None) -> _Answer:
+    async def call(self, method: str, path: str, body: object = None) -> Answer:
+        """Any request whose answer is one JSON object; `path` begins with `/`."""
+        return await self._ask(method, path, body)
+
+    async def _ask(self, method: str, path: str, body: object = None) -> Answer:
         if self._http is None:
             raise RuntimeError("the client is used outside of `async with`")
         request = self._http.build_request(
@@ -139,7 +145,7 @@ class ApiClient:
                     await response.aclose()
         except FOREIGN as error:
             raise await self._meaning(error) from None
-        return _Answer(response.status_code, _mapping(content))
+        return Answer(response.status_code, _mapping(content))
 
     async def _content(self, response: httpx.Response) -> bytes:
         content = b""
@@ -159,7 +165,7 @@ class ApiClient:
         leaf = await inquire(self._context.host, self._context.port, sni) if direct else None
         return untrusted(mistrusted, leaf, self._target, name, self._ca_pem)
 
-    def _refused(self, answer: _Answer, what: str, namespace: str, name: str) -> Refused:
+    def _refused(self, answer: Answer, what: str, namespace: str, name: str) -> Refused:
         said = printable(answer.text("message"))[:_MOST_SHOWN] or f"HTTP status {answer.status}"
         hints = {
             401: f"log in again: the credential of context {printable(self._context.name)} is not accepted",

@@ -34,6 +34,8 @@ _RETRY_SECONDS = (2.0, 5.0, 10.0, 30.0, 60.0)
 # A machine that slept has another time of day than its timers.
 _LONGEST_SLEEP_SECONDS = 30.0
 _READ_AGAIN = 3
+# Whoever waits for a start wants to know for what.
+_LONG_SECONDS = 3.0
 
 
 class Credentials:
@@ -93,7 +95,7 @@ class Credentials:
         self._context = context
         self._files.follow(states)
         try:
-            login = await log_in(context, self._environ)
+            login = await self._first(context)
         except KubegateError as error:
             self._gone, self._failures, self._told = True, 1, sentence(error)
             self._asked = isinstance(error, ClusterError)
@@ -101,6 +103,15 @@ class Credentials:
         self._login, self._since = login, datetime.now(UTC)
         self._warn((*context.warnings, *login.warnings))
         return login
+
+    async def _first(self, context: Context) -> Login:
+        """Log in, and say what is waited for if that takes long."""
+        words = f"waiting for the credential of context {printable(context.name)}"
+        waiting = asyncio.get_running_loop().call_later(_LONG_SECONDS, self._say, words)
+        try:
+            return await log_in(context, self._environ)
+        finally:
+            waiting.cancel()
 
     async def run(self) -> None:
         """Follow the files and renew ahead of the end, until cancelled."""

@@ -52,6 +52,19 @@ def test_a_pattern_that_is_none_is_a_problem_with_the_others() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["http://a b", "http://a:b", "http://", "http://a:", "http://u@a", "http://a/b", "http://a?b", "null", "http://[::1"]
+)
+def test_what_is_no_origin_is_a_problem(text: str) -> None:
+    assert read(f"--allow-origin={text}")[1] == ["--allow-origin"]
+
+
+@pytest.mark.parametrize("text", ["http://localhost:3000", "https://Wiki.example.com/", "http://[::1]:80", "https://10.0.0.1"])
+def test_an_origin(text: str) -> None:
+    settings, problems, _ = read(f"--allow-origin={text}")
+    assert (settings.allow_origins, problems) == ((text.lower().removesuffix("/"),), [])
+
+
+@pytest.mark.parametrize(
     ("words", "place"),
     [
         (("--port=0",), Place("127.0.0.1", 0)),

@@ -1,0 +1,73 @@
+"""Objects of the Kubernetes API as JSON: one, all of a kind, one replaced. What is refused becomes Refused, in its words."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from kubegate.cluster.client import Answer, ApiClient
+from kubegate.cluster.errors import Refused, Unreachable
+from kubegate.model.names import printable
+
+Json = dict[str, Any]
+_MOST_SHOWN = 600
+_MOST_PAGES = 10_000
+
+
+async def get(client: ApiClient, path: str) -> Json:
+    """One object. Raises Refused, with status 404 if there is none."""
+    return _good(await client.call("GET", path), f"GET {path}")
+
+
+async def list_all(client: ApiClient, path: str, *, limit: int = 100, **selectors: str) -> list[Json]:
+    """All objects of a collection, in pages of `limit` (an answer may have 1 MiB); empty selectors are left out.
+
+    Raises Refused. A list whose continuation expired (410) meanwhile is begun anew, once.
+    """
+    try:
+        return await _pages(client, path, limit, selectors)
+    except Refused as error:
+        if error.status != 410:
+            raise
+        return await _pages(client, path, limit, selectors)
+
+
+async def replace(client: ApiClient, path: str, body: Mapping[str, Any]) -> Json:
+    """PUT an object, which fails with status 409 where its resourceVersion is not the last one any more. Raises Refused."""
+    return _good(await client.call("PUT", path, body), f"PUT {path}")
+
+
+async def create(client: ApiClient, path: str, body: Mapping[str, Any]) -> Json:
+    """POST an object. Raises Refused."""
+    return _good(await client.call("POST", path, body), f"POST {path}")
+
+
+async def delete(client: ApiClient, path: str, uid: str) -> None:
+    """DELETE this very object, and no later one of its name; one that is gone already is as good. Raises Refused."""
+    options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+    answer = await client.call("DELETE", path, options)
+    if answer.status != 404:
+        _good(answer, f"DELETE {path}")
+
+
+async def _pages(client: ApiClient, path: str, limit: int, selectors: Mapping[str, str]) -> list[Json]:
+    found: list[Json] = []
+    asked = {key: value for key, value in selectors.items() if value}
+    token = ""
+    for _ in range(_MOST_PAGES):
+        query = urlencode({**asked, "limit": str(limit), **({"continue": token} if token else {})})
+        page = _good(await client.call("GET", f"{path}?{query}"), f"GET {path}")
+        items = page.get("items")
+        if not isinstance(items, list):
+            raise Unreachable(f"{path} was asked for and something else came", "is it an API server?")
+        found += [one for one in items if isinstance(one, dict)]
+        token = str((page.get("metadata") or {}).get("continue") or "")
+        if not token:
+            return found
+    raise Unreachable(f"{path} has no end", "is it an API server?")
+
+
+def _good(answer: Answer, what: str) -> Json:
+    if answer.status in (200, 201, 202):
+        return dict(answer.body)
+    said = printable(answer.text("message"))[:_MOST_SHOWN] or f"HTTP status {answer.status}"
+    raise Refused(f"the API server refused {what}: {said}", status=answer.status, reason=answer.text("reason"))
