@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, proxy, run, schema, status, trial, version
+from kubegate.cli import certs, expose, grant, proxy, run, schema, status, trial, trust, version
 
 
 def examples(*commands: str) -> str:
@@ -42,6 +42,11 @@ app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(ex
 app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_help_option=False, context_settings=_AS_IT_IS)(
     proxy_command
 )
+app.add_typer(certs.group(examples), name="certs", context_settings={"help_option_names": ["-h", "--help"]})
+app.command("grant", help=grant.SUMMARY, epilog=examples(*grant.EXAMPLES))(grant.command)
+app.command("grants", help=grant.LIST, epilog=examples(*grant.LIST_EXAMPLES))(grant.list_command)
+app.command("revoke", help=grant.REVOKE, epilog=examples(*grant.REVOKE_EXAMPLES))(grant.revoke_command)
+app.command("trust", help=trust.SUMMARY, epilog=examples(*trust.EXAMPLES))(trust.command)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 

@@ -18,7 +18,7 @@ from kubegate.cluster.endpoint_slices import api_servers
 from kubegate.cluster.errors import ClusterError, Refused, Unreachable
 from kubegate.cluster.login import Login
 from kubegate.cluster.peer import inquire, untrusted
-from kubegate.cluster.tls import load_client_pair, verifying_context
+from kubegate.cluster.tls import inquiring_context, load_client_pair, verifying_context
 from kubegate.model.address import Endpoint, is_address
 from kubegate.model.names import printable
 
@@ -36,7 +36,9 @@ class GrantedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """What the API server answered: the HTTP status and the JSON object, empty if there is none."""
+
     status: int
     body: Mapping[str, object]
 
@@ -54,12 +56,22 @@ class ApiClient:
     `login` is what requests carry (None: nothing; without TLS only impersonation is sent, as by kubectl). `ca_pem`
     stands in for a context without CA (None: the system's CAs). The server is verified even where the kubeconfig
     switches that off. Every method raises Unreachable, Untrusted or Unresolvable. No step of a conversation may last
-    longer than `timeout` seconds, and no conversation twice as long.
+    longer than `timeout` seconds, and no conversation twice as long. `unverified` is for looking at what anybody may read
+    before it is known whom to trust: it excludes a login, so that no credential can be sent.
     """
 
     def __init__(
-        self, context: Context, login: Login | None = None, *, ca_pem: bytes | None = None, timeout: float = 10.0
+        self,
+        context: Context,
+        login: Login | None = None,
+        *,
+        ca_pem: bytes | None = None,
+        timeout: float = 10.0,
+        unverified: bool = False,
     ) -> None:
+        if unverified and login is not None:
+            raise ValueError("nothing is sent to somebody who proves nothing")
+        self._unverified = unverified
         self._context = context
         self._login = login or Login()
         self._ca_pem = context.ca_pem if context.ca_pem is not None else ca_pem
@@ -121,7 +133,11 @@ class ApiClient:
             raise Unreachable(message, "look at the EndpointSlices of its Service kubernetes")
         return found
 
-    async def _ask(self, method: str, path: str, body: object = None) -> _Answer:
+    async def call(self, method: str, path: str, body: object = None) -> Answer:
+        """Any request whose answer is one JSON object; `path` begins with `/`."""
+        return await self._ask(method, path, body)
+
+    async def _ask(self, method: str, path: str, body: object = None) -> Answer:
         if self._http is None:
             raise RuntimeError("the client is used outside of `async with`")
         request = self._http.build_request(
@@ -139,7 +155,7 @@ class ApiClient:
                     await response.aclose()
         except FOREIGN as error:
             raise await self._meaning(error) from None
-        return _Answer(response.status_code, _mapping(content))
+        return Answer(response.status_code, _mapping(content))
 
     async def _content(self, response: httpx.Response) -> bytes:
         content = b""
@@ -159,7 +175,7 @@ class ApiClient:
         leaf = await inquire(self._context.host, self._context.port, sni) if direct else None
         return untrusted(mistrusted, leaf, self._target, name, self._ca_pem)
 
-    def _refused(self, answer: _Answer, what: str, namespace: str, name: str) -> Refused:
+    def _refused(self, answer: Answer, what: str, namespace: str, name: str) -> Refused:
         said = printable(answer.text("message"))[:_MOST_SHOWN] or f"HTTP status {answer.status}"
         hints = {
             401: f"log in again: the credential of context {printable(self._context.name)} is not accepted",
@@ -182,6 +198,8 @@ class ApiClient:
     def _tls(self) -> ssl.SSLContext:
         if self._context.scheme != "https":
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self._unverified:
+            return inquiring_context()
         context = verifying_context(self._ca_pem, intermediates_suffice=True)
         if self._login.certificate_pem:
             try:
