@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import bootstrap, csr, expose, proxy, run, schema, status, trial, version
+from kubegate.cli import bootstrap, certs, csr, expose, grant, proxy, run, schema, status, trial, trust, version
 from kubegate.cli.epilog import examples
 
 # `main` calls it without all of this; here it stands for the list of commands.
@@ -39,6 +39,11 @@ app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_h
 )
 app.add_typer(bootstrap.app, name="bootstrap", epilog=examples("kubegate bootstrap token-file --help"))
 app.add_typer(csr.app, name="csr", epilog=examples("kubegate csr list", "kubegate csr show csr-7xk2p"))
+app.add_typer(certs.group(examples), name="certs", context_settings={"help_option_names": ["-h", "--help"]})
+app.command("grant", help=grant.SUMMARY, epilog=examples(*grant.EXAMPLES))(grant.command)
+app.command("grants", help=grant.LIST, epilog=examples(*grant.LIST_EXAMPLES))(grant.list_command)
+app.command("revoke", help=grant.REVOKE, epilog=examples(*grant.REVOKE_EXAMPLES))(grant.revoke_command)
+app.command("trust", help=trust.SUMMARY, epilog=examples(*trust.EXAMPLES))(trust.command)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 

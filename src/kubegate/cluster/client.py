@@ -18,7 +18,7 @@ from kubegate.cluster.endpoint_slices import api_servers
 from kubegate.cluster.errors import ClusterError, Refused, Unreachable
 from kubegate.cluster.login import Login
 from kubegate.cluster.peer import inquire, untrusted
-from kubegate.cluster.tls import load_client_pair, verifying_context
+from kubegate.cluster.tls import inquiring_context, load_client_pair, verifying_context
 from kubegate.model.address import Endpoint, is_address
 from kubegate.model.names import printable
 
@@ -56,12 +56,22 @@ class ApiClient:
     `login` is what requests carry (None: nothing; without TLS only impersonation is sent, as by kubectl). `ca_pem`
     stands in for a context without CA (None: the system's CAs). The server is verified even where the kubeconfig
     switches that off. Every method raises Unreachable, Untrusted or Unresolvable. No step of a conversation may last
-    longer than `timeout` seconds, and no conversation twice as long.
+    longer than `timeout` seconds, and no conversation twice as long. `unverified` is for looking at what anybody may read
+    before it is known whom to trust: it excludes a login, so that no credential can be sent.
     """
 
     def __init__(
-        self, context: Context, login: Login | None = None, *, ca_pem: bytes | None = None, timeout: float = 10.0
+        self,
+        context: Context,
+        login: Login | None = None,
+        *,
+        ca_pem: bytes | None = None,
+        timeout: float = 10.0,
+        unverified: bool = False,
     ) -> None:
+        if unverified and login is not None:
+            raise ValueError("nothing is sent to somebody who proves nothing")
+        self._unverified = unverified
         self._context = context
         self._login = login or Login()
         self._ca_pem = context.ca_pem if context.ca_pem is not None else ca_pem
@@ -188,6 +198,8 @@ class ApiClient:
     def _tls(self) -> ssl.SSLContext:
         if self._context.scheme != "https":
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self._unverified:
+            return inquiring_context()
         context = verifying_context(self._ca_pem, intermediates_suffice=True)
         if self._login.certificate_pem:
             try:

@@ -4,11 +4,13 @@ import base64
 import sys
 
 import yaml
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
 
 
 class ClientAccess(BaseModel):
-    """What a client needs: `ca_pem` None means the system's CAs, `token` None means that it brings its own credential."""
+    """What a client needs: `ca_pem` None means the system's CAs. Without `token` and without `certificate_pem` (with its
+    `key_pem`) it brings its own credential.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -18,6 +20,9 @@ class ClientAccess(BaseModel):
     tls_server_name: str | None = None
     user: str | None = None
     token: SecretStr | None = None
+    certificate_pem: bytes | None = None
+    key_pem: SecretBytes | None = None
+    namespace: str | None = None
 
 
 class _Text(str):
@@ -37,7 +42,7 @@ _Dumper.add_representer(_Text, _Dumper.represent_text)
 
 
 def render(access: ClientAccess) -> str:
-    """The file's text. Without a token it names no user, for an empty one would only look usable."""
+    """The file's text. Without a credential it names no user, for an empty one would only look usable."""
     name = _Text(access.name)
     cluster = {"server": _Text(access.url)}
     if access.ca_pem is not None:
@@ -45,10 +50,13 @@ def render(access: ClientAccess) -> str:
     if access.tls_server_name is not None:
         cluster["tls-server-name"] = _Text(access.tls_server_name)
     context = {"cluster": name}
+    if access.namespace is not None:
+        context["namespace"] = _Text(access.namespace)
     users: list[dict[str, object]] = []
-    if access.token is not None and access.user is not None:
+    credential = _credential(access)
+    if credential and access.user is not None:
         context["user"] = _Text(access.user)
-        users.append({"name": _Text(access.user), "user": {"token": _Text(access.token.get_secret_value())}})
+        users.append({"name": _Text(access.user), "user": credential})
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -58,3 +66,12 @@ def render(access: ClientAccess) -> str:
         "users": users,
     }
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=sys.maxsize)
+
+
+def _credential(access: ClientAccess) -> dict[str, _Text]:
+    if access.token is not None:
+        return {"token": _Text(access.token.get_secret_value())}
+    if access.certificate_pem is None or access.key_pem is None:
+        return {}
+    pair = {"client-certificate-data": access.certificate_pem, "client-key-data": access.key_pem.get_secret_value()}
+    return {key: _Text(base64.b64encode(pem).decode()) for key, pem in pair.items()}
