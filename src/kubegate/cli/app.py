@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, proxy, run, schema, status, trial, version
+from kubegate.cli import certs, expose, proxy, run, schema, status, trial, version
 
 
 def examples(*commands: str) -> str:
@@ -42,6 +42,7 @@ app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(ex
 app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_help_option=False, context_settings=_AS_IT_IS)(
     proxy_command
 )
+app.add_typer(certs.app, name="certs")
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 
