@@ -5,19 +5,22 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from kubegate.system.network import free_port
 from tests.support.clients import clients_authority, declared, dial, dial2, fingerprint, holding, person, revoke
+from tests.support.commands import facts, said
 from tests.support.expose import Home, home
 from tests.support.forge import Forged, forge
 from tests.support.rawhttp import Answer, Client, NoAnswer, request
 from tests.support.run import Running, cluster, front_leaf, gate_file, run, write_pair
-from tests.support.tls import authority
+from tests.support.tls import authority, front_authority
 from tests.support.upstream import Exchange, Upstream, eventually
 from tests.support.wire import PATIENCE_SECONDS, Wire
 
@@ -151,6 +154,73 @@ def test_what_is_revoked_while_it_runs_is_refused_on_connections_that_are_open(p
     assert asked(gate, ALICE).status == 200
     assert asked(gate, GONE).status == 403
     assert gate.status().reloads == 0
+
+
+def test_the_status_and_the_metrics_tell(place: Home, upstream: Upstream) -> None:
+    port = free_port("127.0.0.1")
+    document = gate_file(place.path, cluster(place.path, "one", upstream), listener=declared(place, GONE))
+    with run(document | {"metrics": {"address": f"127.0.0.1:{port}"}}, place) as gate:
+        [listener] = gate.status().listeners
+        found = listener.client_certificates
+        assert found is not None
+        assert (found.mode, found.revoked, found.days_left) == ("required", 1, 29)
+        assert "client certificates required, their CA has 29 days left, 1 of them revoked" in said("status", home=place)
+        with httpx.Client(trust_env=False) as asking:
+            text = asking.get(f"http://127.0.0.1:{port}/metrics/kubegate").text
+        end = int(clients_authority().certificate.not_valid_after_utc.timestamp())
+        assert f'kubegate_client_ca_expires_timestamp_seconds{{listener="main"}} {end}' in text
+        assert 'kubegate_client_certificates_revoked{listener="main"} 1' in text
+
+
+def test_an_heir_of_the_control_plane_goes_on_with_it(place: Home, gate: Running) -> None:
+    """Whoever kills it cannot undo what is revoked, and the next one knows what runs."""
+    with watch(gate, ALICE) as alice, watch(gate, BOB):
+        os.kill(gate.process.pid, signal.SIGKILL)
+        gate.process.wait(PATIENCE_SECONDS)
+        assert [asked(gate, leaf).status for leaf in (None, BOB, GONE)] == [401, 200, 403]
+        revoke(place, GONE, ALICE)
+        heir = Running(gate.file, place)
+        try:
+            heir.until_running()
+            heir.wait_for("1 open streams were ended")
+            assert ends(alice)
+            assert [asked(heir, leaf).status for leaf in (ALICE, BOB, GONE)] == [403, 200, 403]
+            assert heir.status().reloads == 0
+        finally:
+            heir.end()
+
+
+def test_what_people_type(place: Home, upstream: Upstream) -> None:
+    """A CA that was made by command, its list followed in its folder, and curl as the client."""
+    ca = place.path / "ca"
+    facts("certs", "ca", "init", str(ca), home=place)
+    for user in ("alice", "bob"):
+        facts("certs", "issue", "client", "--ca", str(ca), "--user", user, "--out", str(place.path / user), home=place)
+    listener = {"clientCertificates": {"ca": "ca/ca.crt", "revoked": "ca/revoked"}}
+    with run(gate_file(place.path, cluster(place.path, "one", upstream), listener=listener), place) as gate:
+        gate.until_up("one")
+        (place.path / "front.crt").write_bytes(front_authority().pem)
+        assert [_curl(gate, user) for user in ("", "alice", "bob")] == ["401", "200", "200"]
+        facts("certs", "revoke", "alice", "--ca", str(ca), home=place)
+        gate.wait_for("1 client certificate is revoked")
+        assert [_curl(gate, user) for user in ("", "alice", "bob")] == ["401", "403", "200"]
+        assert gate.status().reloads == 0
+
+
+def _curl(gate: Running, user: str) -> str:
+    """The status that somebody gets."""
+    folder = gate.file.parent
+    pair = ["--cert", f"{folder}/{user}.crt", "--key", f"{folder}/{user}.key"] if user else []
+    place = f"one.test:{gate.port}"
+    command = ["curl", "-q", "-sS", "--noproxy", "*", "--cacert", f"{folder}/front.crt", "--resolve", f"{place}:127.0.0.1", *pair]
+    done = subprocess.run(
+        [*command, "-o", os.devnull, "-w", "%{http_code}", f"https://{place}/api"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    return done.stdout
 
 
 def test_many_are_revoked_at_once(place: Home, gate: Running) -> None:
