@@ -37,9 +37,9 @@ app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(ex
 app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_help_option=False, context_settings=_AS_IT_IS)(
     proxy_command
 )
-app.add_typer(bootstrap.app, name="bootstrap", epilog=examples("kubegate bootstrap token-file --help"))
-app.add_typer(csr.app, name="csr", epilog=examples("kubegate csr list", "kubegate csr show csr-7xk2p"))
-app.add_typer(certs.group(examples), name="certs", context_settings={"help_option_names": ["-h", "--help"]})
+app.add_typer(bootstrap.app, name="bootstrap")
+app.add_typer(csr.app, name="csr")
+app.add_typer(certs.app, name="certs")
 app.command("grant", help=grant.SUMMARY, epilog=examples(*grant.EXAMPLES))(grant.command)
 app.command("grants", help=grant.LIST, epilog=examples(*grant.LIST_EXAMPLES))(grant.list_command)
 app.command("revoke", help=grant.REVOKE, epilog=examples(*grant.REVOKE_EXAMPLES))(grant.revoke_command)

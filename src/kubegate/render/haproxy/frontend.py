@@ -8,7 +8,7 @@ SNI it may be any address, and any name that is no cluster's, for a client may h
 import hashlib
 
 from kubegate.model.plan import Frontend, Plan, Process, Shown
-from kubegate.render.haproxy import access_log, guards, routes, streams
+from kubegate.render.haproxy import access_log, clients, guards, routes, streams
 from kubegate.render.haproxy.backend import stream_name
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.errors import deny
@@ -71,16 +71,18 @@ def _split(front: Frontend, process: Process, draft: Draft, sockets: str, bind: 
 def _opened(front: Frontend, draft: Draft, section: str, bind: list[str], *, log: bool) -> None:
     bound, *connection_rules = bind
     lines = [
-        f"{bound} ssl {_certificates(front, draft)} alpn h2,http/1.1",
+        f"{bound} ssl {_certificates(front, draft)} alpn h2,http/1.1{clients.bind_options(front.clients, draft)}",
         *connection_rules,
         "option idle-close-on-response",
         *(access_log.lines() if log else ()),
+        *clients.rules(front, draft),
         *(() if front.sole else _routing(front)),
         # For most requests the rules end here, so whatever concerns all of them comes before.
         *guards.shortcut(),
         *guards.refusals(),
         *guards.removals(),
         *guards.approval(),
+        *clients.streams(front),
     ]
     stream, plain = "%[var(txn.cluster)]:stream", "%[var(txn.cluster)]"
     if front.sole and front.default is not None:
