@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, proxy, run, schema, status, trial, version
+from kubegate.cli import expose, kubeconfig, proxy, run, schema, status, trial, version
 
 
 def examples(*commands: str) -> str:
@@ -42,6 +42,17 @@ app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(ex
 app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_help_option=False, context_settings=_AS_IT_IS)(
     proxy_command
 )
+kubeconfig_app = typer.Typer(
+    help=kubeconfig.SUMMARY,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(kubeconfig_app, name="kubeconfig", epilog=examples(*kubeconfig.EXAMPLES))
+kubeconfig_app.command("make", help=kubeconfig.MAKE, epilog=examples(*kubeconfig.MAKE_EXAMPLES))(kubeconfig.make)
+kubeconfig_app.command("merge", help=kubeconfig.MERGE, epilog=examples(*kubeconfig.MERGE_EXAMPLES))(kubeconfig.merge)
+kubeconfig_app.command("extract", help=kubeconfig.EXTRACT, epilog=examples(*kubeconfig.EXTRACT_EXAMPLES))(kubeconfig.extract)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 
