@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, kubeconfig, proxy, run, schema, status, trial, version
+from kubegate.cli import connection, endpoints, expose, kubeconfig, proxy, run, schema, status, trial, version
 
 
 def examples(*commands: str) -> str:
@@ -53,6 +53,9 @@ app.add_typer(kubeconfig_app, name="kubeconfig", epilog=examples(*kubeconfig.EXA
 kubeconfig_app.command("make", help=kubeconfig.MAKE, epilog=examples(*kubeconfig.MAKE_EXAMPLES))(kubeconfig.make)
 kubeconfig_app.command("merge", help=kubeconfig.MERGE, epilog=examples(*kubeconfig.MERGE_EXAMPLES))(kubeconfig.merge)
 kubeconfig_app.command("extract", help=kubeconfig.EXTRACT, epilog=examples(*kubeconfig.EXTRACT_EXAMPLES))(kubeconfig.extract)
+app.command("endpoints", help=endpoints.SUMMARY, epilog=examples(*endpoints.EXAMPLES))(endpoints.command)
+app.command("whoami", help=connection.WHOAMI, epilog=examples(*connection.WHOAMI_EXAMPLES))(connection.whoami)
+app.command("test-connection", help=connection.TEST, epilog=examples(*connection.TEST_EXAMPLES))(connection.test)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 

@@ -1,7 +1,9 @@
 """A small client of the Kubernetes API: HTTP/1.1, verified always, without redirects and without environment proxies."""
 
 import asyncio
+import base64
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +38,9 @@ class GrantedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """An answer of the API server: its HTTP status, and its JSON object, empty if it is none."""
+
     status: int
     body: Mapping[str, object]
 
@@ -121,25 +125,41 @@ class ApiClient:
             raise Unreachable(message, "look at the EndpointSlices of its Service kubernetes")
         return found
 
-    async def _ask(self, method: str, path: str, body: object = None) -> _Answer:
+    async def ask(self, method: str, path: str, body: object = None) -> Answer:
+        """One question that has no method of its own; `path` may have a query. Every status is an answer."""
+        return await self._ask(method, path, body)
+
+    async def upgrade(self, path: str, protocol: str = "websocket") -> Answer:
+        """Ask for an upgrade of the connection (RFC 6455, section 4.1), and close it again; 101 says that it was granted."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        headers = {"Connection": "Upgrade", "Upgrade": protocol, "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+        # The API server refuses an upgrade without one (golang.org/x/net/websocket, checkOrigin).
+        return await self._ask("GET", path, headers=headers | {"Origin": f"https://{self._target}"}, endless=True)
+
+    async def _ask(
+        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None, endless: bool = False
+    ) -> Answer:
         if self._http is None:
             raise RuntimeError("the client is used outside of `async with`")
         request = self._http.build_request(
             method,
             f"{self._context.url}{path}",
             json=body,
+            headers=dict(headers or {}),
             extensions={"sni_hostname": self._context.verified_name},
         )
         try:
             async with asyncio.timeout(2 * self._timeout):
                 response = await self._http.send(request, stream=True)
                 try:
-                    content = await self._content(response)
+                    # What was granted has no end.
+                    granted = endless and response.status_code < 300
+                    content = b"" if granted else await self._content(response)
                 finally:
                     await response.aclose()
         except FOREIGN as error:
             raise await self._meaning(error) from None
-        return _Answer(response.status_code, _mapping(content))
+        return Answer(response.status_code, _mapping(content))
 
     async def _content(self, response: httpx.Response) -> bytes:
         content = b""
@@ -159,7 +179,7 @@ class ApiClient:
         leaf = await inquire(self._context.host, self._context.port, sni) if direct else None
         return untrusted(mistrusted, leaf, self._target, name, self._ca_pem)
 
-    def _refused(self, answer: _Answer, what: str, namespace: str, name: str) -> Refused:
+    def _refused(self, answer: Answer, what: str, namespace: str, name: str) -> Refused:
         said = printable(answer.text("message"))[:_MOST_SHOWN] or f"HTTP status {answer.status}"
         hints = {
             401: f"log in again: the credential of context {printable(self._context.name)} is not accepted",
