@@ -5,7 +5,23 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import bootstrap, certs, csr, expose, grant, proxy, run, schema, status, trial, trust, version
+from kubegate.cli import (
+    bootstrap,
+    certs,
+    connection,
+    csr,
+    endpoints,
+    expose,
+    grant,
+    kubeconfig,
+    proxy,
+    run,
+    schema,
+    status,
+    trial,
+    trust,
+    version,
+)
 from kubegate.cli.epilog import examples
 
 # `main` calls it without all of this; here it stands for the list of commands.
@@ -44,6 +60,10 @@ app.command("grant", help=grant.SUMMARY, epilog=examples(*grant.EXAMPLES))(grant
 app.command("grants", help=grant.LIST, epilog=examples(*grant.LIST_EXAMPLES))(grant.list_command)
 app.command("revoke", help=grant.REVOKE, epilog=examples(*grant.REVOKE_EXAMPLES))(grant.revoke_command)
 app.command("trust", help=trust.SUMMARY, epilog=examples(*trust.EXAMPLES))(trust.command)
+app.add_typer(kubeconfig.app, name="kubeconfig")
+app.command("endpoints", help=endpoints.SUMMARY, epilog=examples(*endpoints.EXAMPLES))(endpoints.command)
+app.command("whoami", help=connection.WHOAMI, epilog=examples(*connection.WHOAMI_EXAMPLES))(connection.whoami)
+app.command("test-connection", help=connection.TEST, epilog=examples(*connection.TEST_EXAMPLES))(connection.test)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 

@@ -1,7 +1,9 @@
 """A small client of the Kubernetes API: HTTP/1.1, verified always, without redirects and without environment proxies."""
 
 import asyncio
+import base64
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -134,23 +136,35 @@ class ApiClient:
         return found
 
     async def call(self, method: str, path: str, body: object = None) -> Answer:
-        """Any request whose answer is one JSON object; `path` begins with `/`."""
+        """Any request whose answer is one JSON object; `path` begins with `/` and may have a query. Every status is an answer."""
         return await self._ask(method, path, body)
 
-    async def _ask(self, method: str, path: str, body: object = None) -> Answer:
+    async def upgrade(self, path: str, protocol: str = "websocket") -> Answer:
+        """Ask for an upgrade of the connection (RFC 6455, section 4.1), and close it again; 101 says that it was granted."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        headers = {"Connection": "Upgrade", "Upgrade": protocol, "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+        # The API server refuses an upgrade without one (golang.org/x/net/websocket, checkOrigin).
+        return await self._ask("GET", path, headers=headers | {"Origin": f"https://{self._target}"}, endless=True)
+
+    async def _ask(
+        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None, endless: bool = False
+    ) -> Answer:
         if self._http is None:
             raise RuntimeError("the client is used outside of `async with`")
         request = self._http.build_request(
             method,
             f"{self._context.url}{path}",
             json=body,
+            headers=dict(headers or {}),
             extensions={"sni_hostname": self._context.verified_name},
         )
         try:
             async with asyncio.timeout(2 * self._timeout):
                 response = await self._http.send(request, stream=True)
                 try:
-                    content = await self._content(response)
+                    # What was granted has no end.
+                    granted = endless and response.status_code < 300
+                    content = b"" if granted else await self._content(response)
                 finally:
                     await response.aclose()
         except FOREIGN as error:

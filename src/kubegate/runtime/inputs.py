@@ -98,7 +98,7 @@ class Inputs:
         # Before they are read: what changes while it is read is read again.
         listened = _states(_listeners_files(config))
         for number, cluster in enumerate(config.clusters):
-            names = _names(cluster, config)
+            names = certificate_names(cluster, config)
             old = None if fresh else self._unchanged(cluster, names)
             if old is not None:
                 known[cluster.name] = old
@@ -260,7 +260,7 @@ def _mistrusted(upstream: UpstreamFacts) -> bool:
     return bool(upstream_problems(upstream)) and any(server.mistrusted for server in upstream.servers)
 
 
-def _names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
+def certificate_names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
     """The names that a certificate of the gate's own carries: the cluster's, and where it is the default, the addresses."""
     names = list(cluster.hosts)
     for listener in config.listeners:
