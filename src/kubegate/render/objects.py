@@ -1,0 +1,138 @@
+"""Objects of Kubernetes itself that several targets need: Secrets, ConfigMaps, Services that lead to API servers."""
+
+import base64
+import ipaddress
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from kubegate.model.address import Endpoint
+from kubegate.pki.pem import blocks
+from kubegate.render.yaml_text import Object
+
+PART_OF = "kubegate"
+PORT_NAME = "https"
+# Some implementations read longer lists of one EndpointSlice only in part (discovery.k8s.io/v1, `endpoints`: at most 1000).
+_MOST_ENDPOINTS = 100
+
+
+def metadata(
+    name: str, namespace: str = "", labels: Mapping[str, str] | None = None, annotations: Mapping[str, str] | None = None
+) -> Object:
+    """The metadata of an object, with the labels of everything that kubegate renders."""
+    common = {"app.kubernetes.io/part-of": PART_OF, "app.kubernetes.io/managed-by": PART_OF}
+    found: Object = {"name": name}
+    if namespace:
+        found["namespace"] = namespace
+    found["labels"] = common | dict(labels or {})
+    if annotations:
+        found["annotations"] = dict(annotations)
+    return found
+
+
+def namespace(name: str, labels: Mapping[str, str] | None = None) -> Object:
+    """A Namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata(name, labels=labels)}
+
+
+def tls_secret(meta: Object, pem: bytes) -> Object:
+    """A certificate with its key as TLS Secrets have them: the chain, leaf first, and the key beside it."""
+    chain, key = chain_and_key(pem)
+    data = {"tls.crt": encoded(chain), "tls.key": encoded(key)}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "kubernetes.io/tls", "data": data}
+
+
+def ca_secret(meta: Object, ca_pem: bytes) -> Object:
+    """A CA bundle as a Secret, where a target takes it from none but Secrets."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "data": {"ca.crt": encoded(ca_pem)}}
+
+
+def ca_config_map(meta: Object, ca_pem: bytes) -> Object:
+    """A CA bundle as a ConfigMap: it is no secret."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"ca.crt": ca_pem.decode()}}
+
+
+def chain_and_key(pem: bytes) -> tuple[bytes, bytes]:
+    """The certificates of a PEM bundle, and its private key."""
+    found = list(blocks(pem))
+    return b"".join(one.text for one in found if not one.is_key), b"".join(one.text for one in found if one.is_key)
+
+
+def encoded(content: bytes) -> str:
+    """Bytes as objects of Kubernetes carry them."""
+    return base64.b64encode(content).decode()
+
+
+def upstream_service(
+    name: str,
+    namespace: str,
+    servers: Sequence[Endpoint],
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+    app_protocol: str = "https",
+) -> list[Object]:
+    """A Service without selector and the EndpointSlices that lead from it to API servers, wherever these are.
+
+    A slice holds addresses of one family with one port (discovery.k8s.io/v1), so there may be several. The API server refuses
+    loopback and link-local addresses in them.
+    """
+    families = sorted({_family(server) for server in servers})
+    port = {"name": PORT_NAME, "port": 443, "protocol": "TCP", "appProtocol": app_protocol}
+    spec: Object = {"ports": [port]}
+    if len(families) > 1:
+        spec["ipFamilyPolicy"] = "PreferDualStack"
+    elif families == ["IPv6"]:
+        spec |= {"ipFamilyPolicy": "SingleStack", "ipFamilies": families}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata(name, namespace, labels, annotations), "spec": spec}
+    groups: dict[tuple[str, int], list[str]] = {}
+    for server in sorted(servers, key=_order):
+        groups.setdefault((_family(server), server.port), []).append(server.host)
+    slices: list[Object] = []
+    for (family, number), addresses in sorted(groups.items()):
+        for start in range(0, len(addresses), _MOST_ENDPOINTS):
+            part = addresses[start : start + _MOST_ENDPOINTS]
+            slices.append(_slice(f"{name}-{len(slices)}", name, namespace, labels, family, number, part, app_protocol))
+    return [service, *slices]
+
+
+def _slice(
+    name: str,
+    service: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    family: str,
+    port: int,
+    addresses: Sequence[str],
+    app_protocol: str,
+) -> Object:
+    bound = {
+        "kubernetes.io/service-name": service,
+        # Who keeps it: without this label the cluster's own mirroring takes it for abandoned (EndpointSlice, Management).
+        "endpointslice.kubernetes.io/managed-by": PART_OF,
+    }
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata(name, namespace, {**labels, **bound}),
+        "addressType": family,
+        "ports": [{"name": PORT_NAME, "port": port, "protocol": "TCP", "appProtocol": app_protocol}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
+    }
+
+
+def _family(server: Endpoint) -> str:
+    return "IPv6" if ":" in server.host else "IPv4"
+
+
+def _order(server: Endpoint) -> tuple[int, int, int]:
+    address = ipaddress.ip_address(server.host)
+    return address.version, int(address), server.port
+
+
+def duration(span: timedelta) -> str:
+    """A time span as Go and Gateway API read it: `168h`, `1m30s`, `500ms` (GEP-2257: no days, five digits a unit)."""
+    left = round(span.total_seconds() * 1000)
+    found = ""
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, left = divmod(left, size)
+        found += f"{count}{unit}" if count else ""
+    return found or "0s"
