@@ -88,7 +88,7 @@ def served(cluster: Cluster, person: Home) -> Iterator[Served]:
     facts("render", "contour", "-c", str(file), "--out", str(out), "--namespace", NAMESPACE, home=person)
     with contextlib.ExitStack() as stack:
         stack.enter_context(host_names(HOST, CLOSED))
-        stack.enter_context(custom_resources(cluster, *CRDS))
+        custom_resources(cluster, *CRDS)
         stack.callback(cluster.kubectl, "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
         cluster.kubectl("apply", "--server-side", "--validate=strict", "-f", out)
         running = stack.enter_context(contour(cluster, folder))

@@ -31,8 +31,8 @@ def test_the_recipe_ends_in_nodes(cluster: Cluster, person: Home, tmp_path: Path
     run = tmp_path / "run"
     run.mkdir()
     try:
+        custom_resources(cluster, *CRDS)
         with (
-            custom_resources(cluster, *CRDS),
             contour(cluster, run, address=ADDRESS, port=443),
             host_names(NAME, address=ADDRESS),
         ):

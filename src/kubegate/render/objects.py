@@ -68,16 +68,16 @@ def upstream_service(
     servers: Sequence[Endpoint],
     labels: Mapping[str, str],
     annotations: Mapping[str, str] | None = None,
-    app_protocol: str = "https",
+    *,
+    opened: bool,
 ) -> list[Object]:
     """A Service without selector and the EndpointSlices that lead from it to API servers, wherever these are.
 
     A slice holds addresses of one family with one port (discovery.k8s.io/v1), so there may be several. The API server refuses
-    loopback and link-local addresses in them.
+    loopback and link-local addresses in them. `opened` says that whoever uses it speaks HTTPS to the API servers.
     """
     families = sorted({_family(server) for server in servers})
-    port = {"name": PORT_NAME, "port": 443, "protocol": "TCP", "appProtocol": app_protocol}
-    spec: Object = {"ports": [port]}
+    spec: Object = {"ports": [_port(443, opened=opened)]}
     if len(families) > 1:
         spec["ipFamilyPolicy"] = "PreferDualStack"
     elif families == ["IPv6"]:
@@ -86,37 +86,35 @@ def upstream_service(
     groups: dict[tuple[str, int], list[str]] = {}
     for server in sorted(servers, key=_order):
         groups.setdefault((_family(server), server.port), []).append(server.host)
-    slices: list[Object] = []
-    for (family, number), addresses in sorted(groups.items()):
-        for start in range(0, len(addresses), _MOST_ENDPOINTS):
-            part = addresses[start : start + _MOST_ENDPOINTS]
-            slices.append(_slice(f"{name}-{len(slices)}", name, namespace, labels, family, number, part, app_protocol))
-    return [service, *slices]
-
-
-def _slice(
-    name: str,
-    service: str,
-    namespace: str,
-    labels: Mapping[str, str],
-    family: str,
-    port: int,
-    addresses: Sequence[str],
-    app_protocol: str,
-) -> Object:
     bound = {
-        "kubernetes.io/service-name": service,
+        "kubernetes.io/service-name": name,
         # Who keeps it: without this label the cluster's own mirroring takes it for abandoned (EndpointSlice, Management).
         "endpointslice.kubernetes.io/managed-by": PART_OF,
     }
+    slices: list[Object] = []
+    for (family, number), addresses in sorted(groups.items()):
+        for start in range(0, len(addresses), _MOST_ENDPOINTS):
+            meta = metadata(f"{name}-{len(slices)}", namespace, {**labels, **bound})
+            part = addresses[start : start + _MOST_ENDPOINTS]
+            slices.append(_slice(meta, family, _port(number, opened=opened), part))
+    return [service, *slices]
+
+
+def _slice(meta: Object, family: str, port: Object, addresses: Sequence[str]) -> Object:
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": metadata(name, namespace, {**labels, **bound}),
+        "metadata": meta,
         "addressType": family,
-        "ports": [{"name": PORT_NAME, "port": port, "protocol": "TCP", "appProtocol": app_protocol}],
+        "ports": [port],
         "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in addresses],
     }
+
+
+def _port(number: int, *, opened: bool) -> Object:
+    # What is passed through is TLS already, and some implementations would wrap it into TLS once more.
+    protocol = {"appProtocol": "https"} if opened else {}
+    return {"name": PORT_NAME, "port": number, "protocol": "TCP", **protocol}
 
 
 def _family(server: Endpoint) -> str:

@@ -83,7 +83,7 @@ def _objects(site: Site, options: ClusterOptions) -> Iterator[Object]:
     limit = str(site.cluster.limits.connections or _MOST)
     # With one of them alone the others' defaults would count before it.
     breakers = {f"projectcontour.io/max-{what}": limit for what in ("connections", "pending-requests", "requests")}
-    yield from objects.upstream_service(name, options.namespace, site.servers, _labels(site), breakers)
+    yield from objects.upstream_service(name, options.namespace, site.servers, _labels(site), breakers, opened=site.opened)
     listener = options.declared.config.listeners[0].name
     for host in site.cluster.hosts:
         meta = objects.metadata(f"{name}-{host}", options.namespace, {**_labels(site), "kubegate.dev/listener": listener})

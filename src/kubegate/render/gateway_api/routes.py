@@ -24,7 +24,7 @@ def objects_of(site: Site, sections: Sequence[str], options: ClusterOptions) -> 
     name = f"{options.name}-{site.name}"
     if site.opened and site.verification is not None:
         yield objects.ca_config_map(_meta(site, f"{name}-ca", options), site.verification.ca_pem)
-    yield from objects.upstream_service(name, options.namespace, site.servers, _labels(site))
+    yield from objects.upstream_service(name, options.namespace, site.servers, _labels(site), opened=site.opened)
     parents = [
         {
             "group": GROUP,

@@ -93,7 +93,7 @@ def _objects(site: Site, options: ClusterOptions) -> Iterator[Object]:
     name = f"{options.name}-{site.name}"
     if site.opened and site.verification is not None:
         yield objects.ca_secret(_meta(site, "ca", options), site.verification.ca_pem)
-    yield from objects.upstream_service(name, options.namespace, site.servers, _labels(site))
+    yield from objects.upstream_service(name, options.namespace, site.servers, _labels(site), opened=site.opened)
     labels = {**_labels(site), "kubegate.dev/listener": options.declared.config.listeners[0].name}
     meta = objects.metadata(name, options.namespace, labels, annotations(site, f"{options.namespace}/{name}-ca"))
     yield {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": meta, "spec": _spec(site, name)}
