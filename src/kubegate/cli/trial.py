@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from kubegate.cli import render_objects
 from kubegate.cli.console import Output, columns, errors_reported, line, show, show_json
 from kubegate.cli.options import DEFAULT_FILE, ConfigFile, OutputAs
 from kubegate.cli.status import warnings
@@ -32,6 +33,7 @@ RENDER_EXAMPLES = (
     "kubegate render haproxy -c kubegate.yaml",
     "kubegate render haproxy -c kubegate.yaml --out folder",
     "kubegate render haproxy -c kubegate.new.yaml --gate kubegate.yaml",
+    *render_objects.EXAMPLES,
 )
 
 
@@ -39,6 +41,11 @@ class Target(StrEnum):
     """What a file can be rendered for."""
 
     HAPROXY = "haproxy"
+    CONTOUR = "contour"
+    GATEWAY_API = "gateway-api"
+    INGRESS_NGINX = "ingress-nginx"
+    KUBERNETES = "kubernetes"
+    HELM = "helm"
 
 
 def check(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> None:
@@ -135,12 +142,23 @@ def render(
     config: ConfigFile = DEFAULT_FILE,
     gate: GateFile = None,
     out: Annotated[Path | None, typer.Option(help="Write every file, keys too, into this new folder.", metavar="FOLDER")] = None,
+    name: render_objects.ObjectsName = "kubegate",
+    namespace: render_objects.Namespace = "kubegate",
+    image: render_objects.Image = "",
+    gateway_class: render_objects.GatewayClass = "",
+    gateway_namespace: render_objects.GatewayNamespace = "",
     output: OutputAs = Output.TEXT,
 ) -> None:
     """Print what a file is rendered to: as the gate would that runs by it, else as a new one would."""
     from kubegate.render.haproxy import CONFIG_FILE
 
-    del target
+    if target in render_objects.TARGETS:
+        from kubegate.runtime.cluster_rendering import WantedObjects
+
+        with errors_reported(output, "nothing was written"):
+            wanted = WantedObjects(str(target), name, namespace, image, gateway_class, gateway_namespace)
+            render_objects.render(wanted, config, out, output)
+        return
     with errors_reported(output):
         files = _rendered(config, gate, keys=out is not None)
         if out is not None:
