@@ -14,7 +14,8 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 /usr/lo
 # The Debian packages that the tests need and this machine has not.
 define MISSING
 from tests.cluster.requirements import PACKAGES, busybox, found
-missing = {package for program, package in {**PACKAGES, "curl": "curl", "tinyproxy": "tinyproxy-bin"}.items() if not found(program)}
+missing = {package for program, package in {**PACKAGES, "curl": "curl", "tinyproxy": "tinyproxy-bin",
+    "haproxy": "haproxy", "sshd": "openssh-server"}.items() if not found(program)}
 print(*sorted(missing), *([] if busybox() else ["busybox-static"]))
 endef
 # Go is needed only until the cluster's programs are built; they are kept in the user's cache folder.

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import expose, proxy, run, schema, status, trial, version
+from kubegate.cli import expose, proxy, render, run, schema, status, trial, version
 
 
 def examples(*commands: str) -> str:
@@ -37,7 +37,7 @@ app.command("check", help=trial.CHECK, epilog=examples(*trial.CHECK_EXAMPLES))(t
 app.command("status", help=status.SUMMARY, epilog=examples(*status.EXAMPLES))(status.command)
 app.command("diff", help=trial.DIFF, epilog=examples(*trial.DIFF_EXAMPLES))(trial.diff)
 app.command("reload", help=status.RELOAD, epilog=examples(*status.RELOAD_EXAMPLES))(status.reload)
-app.command("render", help=trial.RENDER, epilog=examples(*trial.RENDER_EXAMPLES))(trial.render)
+app.command("render", help=render.SUMMARY, epilog=examples(*render.EXAMPLES))(render.command)
 app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(expose.command)
 app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_help_option=False, context_settings=_AS_IT_IS)(
     proxy_command

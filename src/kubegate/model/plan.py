@@ -115,7 +115,10 @@ class Frontend:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The HAProxy process: client connections at one time, threads; whether it logs each request; where its metrics are read."""
+    """The HAProxy process: client connections at one time, threads; whether it logs each request; where its metrics are read.
+
+    `max_connections` is 0 where the limit on open files of another machine decides.
+    """
 
     max_connections: int
     threads: int = 1

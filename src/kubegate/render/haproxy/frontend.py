@@ -15,8 +15,7 @@ from kubegate.render.haproxy.errors import deny
 from kubegate.render.haproxy.listened import listened
 from kubegate.render.haproxy.ranges import written
 from kubegate.render.haproxy.routes import NO_NAME, NOT_OPENED
-
-_NAME_HINT = "set server or tls-server-name in your kubeconfig to the name of a cluster"
+from kubegate.render.status_text import ANOTHER_CLUSTER, NO_NAME_GIVEN, NOT_OPENED_HERE, UNKNOWN_NAME
 
 
 def opened_name(front: Frontend) -> str:
@@ -46,7 +45,7 @@ def _split(front: Frontend, process: Process, draft: Draft, sockets: str, bind: 
         *bind,
         "mode tcp",
         # Where there is a hop, HAProxy may carry more, so that each of these connections can take it.
-        f"maxconn {process.max_connections}",
+        *([f"maxconn {process.max_connections}"] if process.max_connections else ()),
         "timeout client-fin 1h",
         "tcp-request inspect-delay 10s",
         # What extensions a greeting has is known only when it is complete, other than whether it is one.
@@ -124,23 +123,10 @@ def _routing(front: Frontend) -> list[str]:
         f"http-request set-var(txn.host) req.hdr(host),host_only,ltrim([),rtrim(]),map_ip({addresses}) if {unnamed} {unknown}",
         f"http-request set-var(txn.cluster) var(txn.host) if {unnamed}",
         f"http-request set-var(txn.cluster) str({NO_NAME}),map_str({names}) if {unnamed} {unknown}",
-        deny(
-            421,
-            f"this connection names no cluster: it has no SNI, and its Host is none of a cluster here; {_NAME_HINT}",
-            f"if {unnamed} !{{ var(txn.cluster) -m found }}",
-        ),
-        deny(421, f"no cluster behind this gate has this name; {_NAME_HINT}", "unless { var(txn.cluster) -m found }"),
-        deny(
-            421,
-            "the cluster of this name is not opened here: its TLS is passed through, to those who ask for it in TLS, or it is "
-            f"behind another listener; {_NAME_HINT}",
-            f"if {{ var(txn.cluster) -m beg {NOT_OPENED} }}",
-        ),
-        deny(
-            421,
-            "the Host names another cluster than the TLS connection (SNI); open a connection to that name",
-            "if { var(txn.host) -m found } !{ var(txn.host),strcmp(txn.cluster) eq 0 }",
-        ),
+        deny(421, NO_NAME_GIVEN, f"if {unnamed} !{{ var(txn.cluster) -m found }}"),
+        deny(421, UNKNOWN_NAME, "unless { var(txn.cluster) -m found }"),
+        deny(421, NOT_OPENED_HERE, f"if {{ var(txn.cluster) -m beg {NOT_OPENED} }}"),
+        deny(421, ANOTHER_CLUSTER, "if { var(txn.host) -m found } !{ var(txn.host),strcmp(txn.cluster) eq 0 }"),
     ]
 
 

@@ -22,7 +22,7 @@ from kubegate.render.yaml_text import Object
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 _ORDER = "Apply in the order of the files' names, as `kubectl apply --server-side -f FOLDER` does."
 PROOF = (
-    "Accepted by the API server of Kubernetes 1.37, whose profile `restricted` admits the pods without a warning; they ran there.",
+    "Accepted by the API server of Kubernetes 1.37, whose profile `restricted` admits the pods without a warning; they ran.",
     "Not run: an image, in whose place the pods saw the programs of their node.",
 )
 NOTES = (
