@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import httpx
 import pytest
 
 from kubegate.system.network import free_port
+from tests.support.clients import declared, holding, person
 from tests.support.engines import engine_of, render
 from tests.support.expose import Home, home
+from tests.support.forge import Forged
 from tests.support.rawhttp import Answer, Client, NoAnswer, request
 from tests.support.run import client, cluster, gate_file
-from tests.support.upstream import Upstream
+from tests.support.tls import authority
+from tests.support.upstream import Upstream, eventually
 from tests.support.wire import Wire
 
 pytestmark = pytest.mark.haproxy
@@ -124,3 +128,37 @@ def test_two_of_them_on_one_machine_do_not_meet(place: Home, engine: str) -> Non
             running.until(200)
         for running, upstream in found:
             assert running.ask("/").json["server"] == upstream.port
+
+
+@each
+@pytest.mark.parametrize("several", [False, True], ids=["one-name", "two-names"])
+def test_client_certificates_bind_and_no_session_is_resumed_past_them(place: Home, engine: str, several: bool) -> None:
+    good, gone, foreign = person("alice"), person("gone"), person("alice", authority("another CA"))
+    with Upstream() as upstream:
+        clusters = [cluster(place.path, "one", upstream)]
+        if several:
+            clusters.append(cluster(place.path, "two", upstream, hosts=["two.test"]))
+        document = gate_file(place.path, *clusters, listener=declared(place, gone))
+        folder, facts = render(engine, document, place)
+        assert any("revoked from now on are let in until it is rendered again" in note for note in facts["notes"])
+        with engine_of(engine, folder, document) as running:
+            running.until(401)
+            eventually(lambda: shown(running.port, good)[0] == 200, "the API server was checked")
+            assert [shown(running.port, leaf)[0] for leaf in (None, foreign, gone)] == [401, 401, 403]
+            for name in ("one.test", "two.test") if several else ("one.test",):
+                status, context, session = shown(running.port, good, name)
+                wire = Wire(socket.create_connection(("127.0.0.1", running.port)), context, name=name, session=session)
+                assert status == 200
+                with wire:
+                    assert wire.tls is not None
+                    assert not wire.tls.session_reused
+
+
+def shown(port: int, leaf: Forged | None, name: str = "one.test") -> tuple[int, ssl.SSLContext, ssl.SSLSession | None]:
+    """The status that a client with this certificate gets, and what it would resume."""
+    context = holding(leaf)
+    wire = Wire(socket.create_connection(("127.0.0.1", port)), context, name=name)
+    with Client(wire) as connection:
+        status = connection.ask(request("GET", "/", host=name)).status
+        assert wire.tls is not None
+        return status, context, wire.tls.session

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from docs.generate import leaf_keys
 from kubegate.model.address import Endpoint
 from kubegate.model.config import Config
-from kubegate.model.facts import ClusterFacts, Facts, FrontCertificate, PeerCertificate, ServerFact, UpstreamFacts
+from kubegate.model.facts import ClientFacts, ClusterFacts, Facts, FrontCertificate, PeerCertificate, ServerFact, UpstreamFacts
 from kubegate.model.gatefile import Declaration
 from kubegate.render.keys import ONLY_READ, refused
 from kubegate.render.registry import TARGETS
@@ -52,6 +52,9 @@ VALUES: dict[str, Any] = {
     "listeners[].clusters": ["a"],
     "listeners[].defaultCluster": "b",
     "listeners[].proxyProtocol.from": ["10.0.0.0/8"],
+    "listeners[].clientCertificates.ca": "clients-ca.crt",
+    "listeners[].clientCertificates.revoked": "revoked",
+    "listeners[].clientCertificates.mode": "optional",
     "clusters[].name": "c",
     "clusters[].hosts": ["c.test"],
     "clusters[].mode": "passthrough",
@@ -88,10 +91,14 @@ VALUES: dict[str, Any] = {
 }
 
 
+# A key that cannot stand alone, and the one that it needs.
+NEEDED = {f"listeners[].clientCertificates.{key}": "listeners[].clientCertificates.ca" for key in ("revoked", "mode")}
+
+
 def with_value(*keys: str) -> Declaration:
     """BASE with the other values of some keys."""
     document = copy.deepcopy(BASE)
-    for key in keys:
+    for key in (*(NEEDED[key] for key in keys if key in NEEDED), *keys):
         here: Any = document
         *way, last = key.split(".")
         for step in way:
@@ -129,7 +136,12 @@ def facts(config: Config) -> Facts:
             pem = f"{given.cert} {given.key} {given.chain}".encode() if given else b"own"
             front = FrontCertificate(pem, (), "", datetime(2030, 1, 1, tzinfo=UTC), False, None)
         found[cluster.name] = ClusterFacts(facts, front)
-    return Facts(found, 0)
+    clients = {
+        listener.name: ClientFacts(str(declared.ca).encode(), (str(declared.revoked),) if declared.revoked else ())
+        for listener in config.listeners
+        if (declared := listener.client_certificates)
+    }
+    return Facts(found, 0, clients)
 
 
 def rendered(target: str, declaration: Declaration) -> Rendered:
@@ -153,7 +165,8 @@ def test_a_key_is_expressed_or_refused(target: str, key: str) -> None:
         assert any(wanted.startswith(one.where.partition(": ")[2]) for one in problems), problems
         assert all(one.hint and TARGETS[target].called in one.message for one in problems)
     elif key not in ONLY_READ:
-        assert rendered(target, declaration).artefacts != rendered(target, with_value()).artefacts
+        without = with_value(*(NEEDED[one] for one in (key,) if one in NEEDED))
+        assert rendered(target, declaration).artefacts != rendered(target, without).artefacts
 
 
 @pytest.mark.parametrize("target", [name for name in TARGETS if name not in ENGINES])

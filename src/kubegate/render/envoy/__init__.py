@@ -31,6 +31,10 @@ REFUSED: Refusals = {
         "its listener filter takes the PROXY protocol from whoever connects, not from given addresses alone",
         "leave it out and let the load balancer pass TCP as it is, or render for HAProxy",
     ),
+    "listeners[].clientCertificates": Refusal(
+        "it looks revoked certificates up in a list of their issuer (CRL) alone, which is not the list that is declared",
+        "leave it out, or render for HAProxy",
+    ),
     "metrics": Refusal(
         "its statistics are part of its admin interface, by which whoever reaches it can stop it",
         "leave it out, and declare an admin interface on a unix socket yourself",

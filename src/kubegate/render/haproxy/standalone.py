@@ -64,7 +64,8 @@ def _drawn(plan: Plan, options: Options, user: list[str]) -> Shape:
     addresses = " ".join(str(front.listen) for front in plan.frontends)
     sockets = f"{_HOP_SOCKETS}-{hashlib.sha256(addresses.encode()).hexdigest()[:8]}-"
     hops = any(front.hops for front in plan.frontends)
-    draft.section("global", [*_global(plan.process, options, hops=hops), *user])
+    resumes = all(front.clients is None for front in plan.frontends)
+    draft.section("global", [*_global(plan.process, options, hops=hops, resumes=resumes), *user])
     draft.section("defaults", defaults.lines())
     for front in plan.frontends:
         frontend.draw(front, plan, draft, sockets)
@@ -75,9 +76,9 @@ def _drawn(plan: Plan, options: Options, user: list[str]) -> Shape:
     return draft.shape()
 
 
-def _global(process: Process, options: Options, *, hops: bool) -> list[str]:
+def _global(process: Process, options: Options, *, hops: bool, resumes: bool) -> list[str]:
     lines = ["default-path config"]
-    for line in global_.lines(process, "", hops=hops):
+    for line in global_.lines(process, "", hops=hops, resumes=resumes):
         keyword, _, value = line.partition(" ")
         if keyword == "stats" or (keyword == "maxconn" and not process.max_connections):
             continue
@@ -107,6 +108,8 @@ def _notes(plan: Plan, options: Options) -> Iterator[str]:
     yield f"run with {RUN_WITH}"
     if options.access_log:
         yield f"HAProxy writes the access log to standard output alone; whoever starts it appends that to {options.access_log}"
+    if any(front.clients is not None for front in plan.frontends):
+        yield "client certificates that are revoked from now on are let in until it is rendered again"
     if plan.process.metrics is not None:
         yield "metrics are HAProxy's own, at /metrics; /metrics/kubegate is the control plane's, which is not there"
 
