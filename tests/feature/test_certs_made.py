@@ -350,6 +350,13 @@ def test_revoked_by_file_fingerprint_and_user(person: Home, ca: Path) -> None:
     assert len((ca / "revoked").read_text().splitlines()) == 3
     text = said("certs", "revoke", "alice", "--ca", str(ca), home=person)
     assert "Elsewhere it still works until" in text
+    assert "take away the rights of its user" in text
+    words = ["--user", "root", "--group", "system:masters", "--out", str(person.path / "root")]
+    warned = certs(person, "issue", "client", "--ca", str(ca), *words)
+    assert [one["code"] for one in warned["warnings"]] == ["certs.masters"]
+    masters = " ".join(certs(person, "revoke", "root", "--ca", str(ca))["reach"])
+    assert "only another CA" in masters
+    assert "take away the rights" not in masters
 
 
 def test_what_cannot_be_revoked(person: Home, ca: Path) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from kubegate.pki.ca import Authority
+from kubegate.pki.trust_store import nickname
 from tests.support.commands import facts
 from tests.support.expose import Home, kubegate, problems
 from tests.support.forge import Forged, forge, serving
 from tests.support.tls import authority
 from tests.support.upstream import Upstream
 
+NAMES = ("www.example.test", "www.example.com")
 # A mount namespace of its own, in which the folders of the system's store are copies.
 _PRIVATE = """
 set -e
@@ -60,6 +62,11 @@ def privately(person: Home, *steps: str) -> list[int]:
     return ends
 
 
+def tree(folder: Path) -> set[str]:
+    """Every name below a folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
 def trust(*words: str | Path) -> str:
     return shlex.join([sys.executable, "-m", "kubegate", "certs", "trust", *map(str, words)])
 
@@ -77,7 +84,7 @@ def s_client(server: Upstream, name: str) -> str:
 @pytest.fixture
 def servers(ca: Path) -> Iterator[tuple[Upstream, Upstream]]:
     """A server of a name that the CA may vouch for, and one of a name that it may not; its key has signed both."""
-    own, foreign = (forge(name, stolen(ca), names=[name]) for name in ("www.example.test", "www.example.com"))
+    own, foreign = (forge(name, stolen(ca), names=[name]) for name in NAMES)
     with (
         Upstream(leaf=None, context=serving(own.key_pem + own.pem)) as first,
         Upstream(leaf=None, context=serving(foreign.key_pem + foreign.pem)) as second,
@@ -135,6 +142,53 @@ def test_profiles_of_firefox(person: Home, ca: Path) -> None:
     subprocess.run(["certutil", "-N", "--empty-password", "-d", f"sql:{profile}"], check=True, timeout=30, env=person.environ())
     found = facts("certs", "trust", "install", str(ca), "--store", "nss", home=person)
     assert [str(profile) in one for one in found["stores"]] == [True]
+
+
+def test_where_one_store_does_not_take_it_none_has_it(person: Home, ca: Path) -> None:
+    """A database that nobody may write to, beside one that takes it."""
+    (person.path / ".pki" / "nssdb").mkdir(parents=True)
+    certutil(person, "-N", "--empty-password")
+    locked = person.path / ".mozilla" / "firefox" / "x.default"
+    locked.mkdir(parents=True)
+    (locked / "cert9.db").write_bytes(b"this is no database")
+    before = tree(person.path / ".pki")
+    done = kubegate("certs", "trust", "install", str(ca), "--store", "nss", home=person)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "certutil failed" in done.stderr
+    assert not certutil(person, "-L", "-n", nickname(Authority.load(ca).certificate), check=False)
+    assert tree(person.path / ".pki") == before
+
+
+def test_a_browser_trusts_it_until_it_is_removed(person: Home, ca: Path, servers: tuple[Upstream, Upstream]) -> None:
+    (person.path / ".pki" / "nssdb").mkdir(parents=True)
+    certutil(person, "-N", "--empty-password")
+
+    def browsed() -> list[bool]:
+        """Which of the two pages a browser shows."""
+        return ['"target": "/"' in browse(person, server, name) for server, name in zip(servers, NAMES, strict=True)]
+
+    assert browsed() == [False, False]
+    facts("certs", "trust", "install", str(ca), "--store", "nss", home=person)
+    assert browsed() == [True, False]
+    facts("certs", "trust", "remove", str(ca), "--store", "nss", home=person)
+    assert browsed() == [False, False]
+
+
+def browse(person: Home, server: Upstream, name: str) -> str:
+    """What a browser makes of a page."""
+    done = subprocess.run(
+        [
+            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--no-proxy-server"),
+            *(f"--host-resolver-rules=MAP {name} 127.0.0.1", f"https://{name}:{server.port}/"),
+        ],
+        env=person.environ(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout
 
 
 def test_a_ca_that_could_impersonate_the_web_is_refused(person: Home) -> None:

@@ -9,13 +9,12 @@ import typer
 from kubegate.cli.certs_common import facts, read
 from kubegate.cli.console import Output, errors_reported, line, show, show_json
 from kubegate.cli.options import OutputAs
+from kubegate.errors import KubegateError
 from kubegate.model.certificate_kinds import Store
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from kubegate.pki.certificate import Certificate
     from kubegate.pki.trust_store import TrustStore
 
@@ -39,14 +38,36 @@ def install(ca: What, store: Stores = None, output: OutputAs = Output.TEXT) -> N
         certificate, where = _certificate(ca)
         if problems := unfit(certificate, where):
             raise InvalidInput(problems)
-        _each(certificate, store, output, "trusted", lambda one: one.install(certificate))
+        found, lacking = _stores(store)
+        before = [one for one in found if one.holds(certificate)]
+        done: list[TrustStore] = []
+        try:
+            for one in found:
+                one.install(certificate)
+                done.append(one)
+        except KubegateError:
+            # All of them, or none.
+            for one in done:
+                if one not in before:
+                    one.remove(certificate)
+            raise
+    _say(certificate, "trusted", found, lacking, output)
 
 
 def remove(ca: What, store: Stores = None, output: OutputAs = Output.TEXT) -> None:
     """Trust a CA no more."""
     with errors_reported(output):
         certificate, _ = _certificate(ca)
-        _each(certificate, store, output, "not trusted any more", lambda one: one.remove(certificate))
+        found, lacking = _stores(store)
+        changed: list[str] = []
+        for one in found:
+            try:
+                one.remove(certificate)
+            except KubegateError as error:
+                gone = f"; it is out of {' and '.join(changed)}" if changed else ""
+                raise KubegateError(f"{error.message}{gone}", error.hint) from None
+            changed.append(one.shown)
+    _say(certificate, "not trusted any more", found, lacking, output)
 
 
 def _certificate(ca: Path) -> tuple["Certificate", str]:
@@ -62,11 +83,8 @@ def _certificate(ca: Path) -> tuple["Certificate", str]:
     return found[0], where
 
 
-def _each(
-    certificate: "Certificate", kinds: list[Store] | None, output: Output, done: str, work: "Callable[[TrustStore], None]"
-) -> None:
-    """Do something with every store. Raises InvalidInput if there is none, or KubegateError at the first that does not."""
-    from kubegate.errors import KubegateError
+def _stores(kinds: list[Store] | None) -> tuple[list["TrustStore"], list[str]]:
+    """The stores that are meant, and which there are not. Raises InvalidInput if one that was named is not there, or none is."""
     from kubegate.pki.trust_store import stores
 
     found, lacking = stores(kinds or list(Store), os.environ)
@@ -74,18 +92,14 @@ def _each(
         raise InvalidInput([Problem("--store", "certs.trust", one, "install it, or leave this store out") for one in lacking])
     if not found:
         raise InvalidInput([Problem("--store", "certs.trust", one, "name another store, or make one") for one in lacking])
-    changed: list[str] = []
-    for store in found:
-        try:
-            work(store)
-        except KubegateError as error:
-            before = f"; {' and '.join(changed)} had been changed already" if changed else ""
-            raise KubegateError(f"{error.message}{before}", error.hint) from None
-        changed.append(store.shown)
+    return found, lacking
+
+
+def _say(certificate: "Certificate", done: str, found: "list[TrustStore]", lacking: list[str], output: Output) -> None:
     if output is Output.JSON:
-        show_json({"certificate": facts(certificate), "stores": changed, "lacking": lacking})
+        show_json({"certificate": facts(certificate), "stores": [one.shown for one in found], "lacking": lacking})
         return
-    show([line((certificate.subject, "bold"), f" is {done} in"), *(line(f"  - {one}") for one in changed)])
+    show([line((certificate.subject, "bold"), f" is {done} in"), *(line(f"  - {one.shown}") for one in found)])
     show(line((f"  {one}", "dim")) for one in lacking)
     if done == "trusted":
         show([line("Programs that run read it when they start again. Keep its key to yourself.")])
