@@ -1,5 +1,6 @@
 """Entries merged into a kubeconfig: what is added, what stays byte for byte, and when nothing is written."""
 
+import json
 import os
 import threading
 import time
@@ -8,9 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kubegate.cluster.kubeconfig_file import Entries, Merged, merge_into, read_entries, renamed, render_kubeconfig
 from kubegate.cluster.kubeconfig_lock import Locked
+from kubegate.cluster.kubeconfig_text import with_additions
 from kubegate.model.problem import InvalidInput
 
 NEW = Entries(
@@ -313,3 +317,40 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     other.write_text(TEXT)
     merge_into(other, read_entries(file))
     assert {name: dict(read_entries(other).users[name]) for name in hard} == entries.users
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Co", "Cn"]), min_size=1, max_size=8)
+BODIES = st.dictionaries(st.sampled_from(["server", "token", "namespace", "x"]), NAMES | st.lists(NAMES, max_size=2), max_size=3)
+LISTS = st.dictionaries(NAMES, BODIES, max_size=3)
+
+
+@given(
+    lists=st.fixed_dictionaries(
+        {}, optional={key: st.none() | LISTS for key in ("clusters", "users", "contexts", "preferences")}
+    ),
+    flow=st.sampled_from([None, True, False]),
+    indent=st.integers(2, 5),
+    use=st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_file_that_yaml_can_write(lists: dict[str, Any], flow: bool | None, indent: int, use: bool) -> None:
+    document: dict[str, Any] = {
+        key: value if value is None or key == "preferences" else [{"name": name, key[:-1]: body} for name, body in value.items()]
+        for key, value in lists.items()
+    }
+    # No alias stands for something that is there twice.
+    text = yaml.dump(
+        json.loads(json.dumps(document)), default_flow_style=flow, indent=indent, sort_keys=False, allow_unicode=True
+    )
+    items = {"clusters": [{"name": "kubegate-new", "cluster": {"server": "s"}}], "users": [{"name": "kubegate-new", "user": {}}]}
+    changed = with_additions(text, items, "now" if use else None, "FILE")
+    expected = document | {key: [*(document.get(key) or []), *new] for key, new in items.items()}
+    assert yaml.safe_load(changed) == (expected | {"current-context": "now"} if use else expected)
+    if flow is False:
+        rest = iter([_without_value(line) for line in changed.splitlines()])
+        assert all(_without_value(line) in rest for line in text.splitlines() if line != "{}")
+
+
+def _without_value(line: str) -> str:
+    """A line without the nothing in whose place a list stands now."""
+    return line.removesuffix("null").removesuffix("[]").rstrip()
