@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +19,7 @@ from kubegate.cluster.kubeconfig_file import Entries, Merged, merge_into, read_e
 from kubegate.cluster.kubeconfig_lock import Locked
 from kubegate.cluster.kubeconfig_text import with_additions
 from kubegate.model.problem import InvalidInput
+from kubegate.system.files import FileTrouble
 
 NEW = Entries(
     clusters={"lab": {"server": "https://lab.test", "certificate-authority-data": "eA=="}},
@@ -262,6 +266,25 @@ def test_a_fresh_lock_is_not_to_be_removed_lightly(file: Path) -> None:
 def test_the_lock_is_gone_after_a_refusal(file: Path) -> None:
     problems(file, Entries(users={"jäne": {"token": "x"}}))
     assert not file.with_name("config.lock").exists()
+
+
+def test_a_signal_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """The whole program: it ends by the signal, and kubectl can write."""
+    script = "from pathlib import Path; from kubegate.cluster.kubeconfig_lock import locked; import os, signal, sys\n"
+    script += "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    script += "with locked(Path(sys.argv[1]), 1): os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)\n"
+    script += "print('never')"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "config")], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "still here\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileTrouble, match="cannot be written"):
+        merge_into(Path("/proc/none/config"), NEW)
+    assert list(tmp_path.iterdir()) == []
 
 
 # Where the entries come from.
