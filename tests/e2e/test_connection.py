@@ -62,7 +62,7 @@ def test_every_way_works(cluster: Cluster, gate: Running, place: Home) -> None:
     assert [one["failure"] for one in found["ways"]] == [None] * len(kinds)
     for one in found["ways"]:
         assert one["steps"][-1] == {"what": "upgrade", "passed": True, "detail": one["steps"][-1]["detail"]}
-        assert one["steps"][-2]["detail"] == "GET /api/v1/nodes: 1 items"
+        assert one["steps"][-2]["detail"] == "GET /api/v1/nodes: 1 item"
     assert found["notes"] == []
 
 

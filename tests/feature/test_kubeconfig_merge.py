@@ -97,6 +97,23 @@ def test_the_first_file_of_the_list_that_is_there(person: Home, own: Path, other
     assert "x-theirs" not in own.read_text()
 
 
+def test_what_stands_in_another_file_of_the_list_is_not_hidden(person: Home, own: Path, other: Path) -> None:
+    """Of several definitions the first counts for kubectl, so a new one must not come before an old one."""
+    first = kubeconfig(person.path / "first", "https://first.test", context="first")
+    first.write_text("kind: Config\n")
+    extra = {"KUBECONFIG": f"{first}:{own}"}
+    done = kubegate(*MERGE, str(other), "--use", "--output", "json", home=person, extra=extra)
+    assert done.returncode == 2
+    assert [one["where"] for one in problems(done)] == ["--use", f"{own}: clusters[here]", f"{own}: users[me]"]
+    assert first.read_text() == "kind: Config\n"
+    assert kubegate(*MERGE, str(other), "--prefix", "x-", home=person, extra=extra).returncode == 0
+    view = subprocess.run(
+        [kubectl(), "config", "view", "--raw", "-o", "json"], env=person.environ(extra), capture_output=True, check=True
+    )
+    found = json.loads(view.stdout)
+    assert (len(found["clusters"]), found["current-context"]) == (2, "mine")
+
+
 @pytest.mark.parametrize(
     ("words", "codes"),
     [

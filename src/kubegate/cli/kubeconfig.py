@@ -175,7 +175,7 @@ def merge(
             entries = renamed(read_entries(file), names, prefix, "--rename")
         findings.raise_if_any()
         assert target is not None
-        done = merge_into(target, entries, use=use)
+        done = merge_into(target, entries, use=use, beside=[] if into else [one for one in _listed() if one != target])
     if output is Output.JSON:
         show_json(
             {
@@ -194,13 +194,17 @@ def _own() -> Path:
     """The person's own kubeconfig: where kubectl writes new entries (client-go, PathOptions.GetDefaultFilename)."""
     from kubegate.cluster.merge import default_file
 
-    listed = [Path(text) for text in os.environ.get("KUBECONFIG", "").split(os.pathsep) if text]
-    if listed:
+    if listed := _listed():
         return next((one for one in listed if one.exists()), listed[-1])
     found = default_file(os.environ)
     if found is None:
         raise InvalidInput([Problem("$HOME", "kubeconfig.missing", "this user has no home folder", "say --into FILE")])
     return found
+
+
+def _listed() -> list[Path]:
+    """The files that kubectl reads together."""
+    return [Path(text) for text in dict.fromkeys(os.environ.get("KUBECONFIG", "").split(os.pathsep)) if text]
 
 
 def _renames(texts: list[str]) -> dict[str, str]:

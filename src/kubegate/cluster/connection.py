@@ -188,7 +188,9 @@ class _Try:
         for path in (f"/api/v1/namespaces/{self.context.namespace}/pods", NODES):
             answer = await self._asked("upgrade", f"{path}{_NOTHING}", "upgrade")
             if answer.status == 101:
-                self.passed("upgrade", "a WebSocket is granted: exec, attach, cp and port-forward can pass")
+                self.passed(
+                    "upgrade", "a WebSocket is granted: exec, attach, cp and port-forward of kubectl 1.31 and newer can pass"
+                )
                 return
             if not _is_refusal_of_rights(answer):
                 raise _Ended("upgrade", Point.UPGRADE, _cut(answer.status), _BETWEEN)
@@ -246,9 +248,13 @@ def _counted(answer: Answer) -> str:
     metadata = answer.body.get("metadata")
     rest = metadata.get("remainingItemCount") if isinstance(metadata, dict) else None
     if isinstance(rest, int):
-        return f"{len(items) + rest} items"
+        return _items(len(items) + rest)
     more = isinstance(metadata, dict) and bool(metadata.get("continue"))
-    return f"more than {len(items)} items" if more else f"{len(items)} items"
+    return f"more than {_items(len(items))}" if more else _items(len(items))
+
+
+def _items(number: int) -> str:
+    return f"{number} item{'' if number == 1 else 's'}"
 
 
 def _is_refusal_of_rights(answer: Answer) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,8 +105,12 @@ def renamed(entries: Entries, names: Mapping[str, str], prefix: str, where: str)
     )
 
 
-def merge_into(path: Path, entries: Entries, *, use: bool = False, seconds: float = LOCK_SECONDS) -> Merged:
+def merge_into(
+    path: Path, entries: Entries, *, use: bool = False, beside: Sequence[Path] = (), seconds: float = LOCK_SECONDS
+) -> Merged:
     """Add entries to the kubeconfig at `path`, which is made if it is not there; `use` makes theirs the current context.
+
+    `beside` are files that kubectl reads together with it: an entry must not take the place of one of theirs either.
 
     It holds kubectl's lock file, for which it waits `seconds`. Nothing that is there is changed, so an entry of the same name
     with another content is a problem. The old file stays beside it as a backup. Raises InvalidInput with every problem,
@@ -117,16 +121,19 @@ def merge_into(path: Path, entries: Entries, *, use: bool = False, seconds: floa
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(path, seconds):
             real = _target(path, shown)
-            return _merged(path, real, entries, use=use)
+            return _merged(path, real, entries, [read_document(one) for one in beside if one.exists()], use=use)
 
 
-def _merged(path: Path, real: Path, entries: Entries, *, use: bool) -> Merged:
+def _merged(path: Path, real: Path, entries: Entries, beside: Sequence[Document], *, use: bool) -> Merged:
     there = real.exists()
     content = real.read_bytes() if there else b""
     # As `path`, for that is how kubectl resolves what it names, and how a person knows it.
     document = read_document(path) if there else Document(path, {}, {}, {}, "")
     lists = _lists(document)
-    if problems := [*_conflicts(lists, entries, printable(str(path))), *_nothing_to_use(entries, use=use)]:
+    problems = [*_conflicts(lists, entries, printable(str(path))), *_nothing_to_use(entries, beside, use=use)]
+    for one in beside:
+        problems += _conflicts(_lists(one), entries, printable(str(one.file)))
+    if problems:
         raise InvalidInput(problems)
     additions = {
         key: _items(key, {name: body for name, body in entries.of(key).items() if name not in lists[key]}) for key in KINDS
@@ -194,11 +201,18 @@ def _conflicts(lists: Mapping[str, Mapping[str, Body]], entries: Entries, shown:
             yield Problem(f"{shown}: {key}[{printable(name)}]", "kubeconfig.conflict", message, hint)
 
 
-def _nothing_to_use(entries: Entries, *, use: bool) -> list[Problem]:
-    if not use or entries.current_context in entries.contexts:
+def _nothing_to_use(entries: Entries, beside: Sequence[Document], *, use: bool) -> list[Problem]:
+    if not use:
         return []
-    message = "the file that is merged has no current context that it defines"
-    return [Problem("--use", "kubeconfig.use", message, "choose one afterwards: kubectl config use-context NAME")]
+    later = "choose one afterwards: kubectl config use-context NAME"
+    if entries.current_context not in entries.contexts:
+        message = "the file that is merged has no current context that it defines"
+        return [Problem("--use", "kubeconfig.use", message, later)]
+    files = ", ".join(printable(str(one.file)) for one in beside if one.current_context)
+    if files:
+        message = f"of several files of $KUBECONFIG the first one that has a current context counts, and {files} has one"
+        return [Problem("--use", "kubeconfig.use", message, later)]
+    return []
 
 
 def _lists(document: Document) -> dict[str, dict[str, Body]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from kubegate.model.names import printable
 
 _LOOK_SECONDS = 0.05
 _OLD_SECONDS = 60.0
+# A lock that a Ctrl-C left behind would keep kubectl from writing until somebody removes it.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Locked(KubegateError):
@@ -25,18 +28,31 @@ def locked(file: Path, seconds: float) -> Iterator[None]:
     is never removed, however old: whose it is cannot be known.
     """
     lock, deadline = file.with_name(f"{file.name}.lock"), time.monotonic() + seconds
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            break
-        except FileExistsError:
-            if time.monotonic() > deadline:
-                raise _held(lock, seconds) from None
-            time.sleep(_LOOK_SECONDS)
+    while (before := _taken(lock)) is None:
+        if time.monotonic() > deadline:
+            raise _held(lock, seconds)
+        time.sleep(_LOOK_SECONDS)
     try:
         yield
     finally:
         lock.unlink(missing_ok=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _taken(lock: Path) -> set[int | signal.Signals] | None:
+    """Make the lock file, and let signals that would end this process wait until it is gone again.
+
+    Returns those that waited before, None if somebody else has it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if isinstance(error, FileExistsError):
+            return None
+        raise
+    return set(before)
 
 
 def _held(lock: Path, seconds: float) -> Locked:

@@ -1,6 +1,10 @@
 """Entries merged into a kubeconfig: what is added, what stays byte for byte, and when nothing is written."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -8,10 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kubegate.cluster.kubeconfig_file import Entries, Merged, merge_into, read_entries, renamed, render_kubeconfig
 from kubegate.cluster.kubeconfig_lock import Locked
+from kubegate.cluster.kubeconfig_text import with_additions
 from kubegate.model.problem import InvalidInput
+from kubegate.system.files import FileTrouble
 
 NEW = Entries(
     clusters={"lab": {"server": "https://lab.test", "certificate-authority-data": "eA=="}},
@@ -260,6 +268,25 @@ def test_the_lock_is_gone_after_a_refusal(file: Path) -> None:
     assert not file.with_name("config.lock").exists()
 
 
+def test_a_signal_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """The whole program: it ends by the signal, and kubectl can write."""
+    script = "from pathlib import Path; from kubegate.cluster.kubeconfig_lock import locked; import os, signal, sys\n"
+    script += "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    script += "with locked(Path(sys.argv[1]), 1): os.kill(os.getpid(), signal.SIGINT); print('still here', flush=True)\n"
+    script += "print('never')"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "config")], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "still here\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileTrouble, match="cannot be written"):
+        merge_into(Path("/proc/none/config"), NEW)
+    assert list(tmp_path.iterdir()) == []
+
+
 # Where the entries come from.
 
 
@@ -313,3 +340,40 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     other.write_text(TEXT)
     merge_into(other, read_entries(file))
     assert {name: dict(read_entries(other).users[name]) for name in hard} == entries.users
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Co", "Cn"]), min_size=1, max_size=8)
+BODIES = st.dictionaries(st.sampled_from(["server", "token", "namespace", "x"]), NAMES | st.lists(NAMES, max_size=2), max_size=3)
+LISTS = st.dictionaries(NAMES, BODIES, max_size=3)
+
+
+@given(
+    lists=st.fixed_dictionaries(
+        {}, optional={key: st.none() | LISTS for key in ("clusters", "users", "contexts", "preferences")}
+    ),
+    flow=st.sampled_from([None, True, False]),
+    indent=st.integers(2, 5),
+    use=st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_file_that_yaml_can_write(lists: dict[str, Any], flow: bool | None, indent: int, use: bool) -> None:
+    document: dict[str, Any] = {
+        key: value if value is None or key == "preferences" else [{"name": name, key[:-1]: body} for name, body in value.items()]
+        for key, value in lists.items()
+    }
+    # No alias stands for something that is there twice.
+    text = yaml.dump(
+        json.loads(json.dumps(document)), default_flow_style=flow, indent=indent, sort_keys=False, allow_unicode=True
+    )
+    items = {"clusters": [{"name": "kubegate-new", "cluster": {"server": "s"}}], "users": [{"name": "kubegate-new", "user": {}}]}
+    changed = with_additions(text, items, "now" if use else None, "FILE")
+    expected = document | {key: [*(document.get(key) or []), *new] for key, new in items.items()}
+    assert yaml.safe_load(changed) == (expected | {"current-context": "now"} if use else expected)
+    if flow is False:
+        rest = iter([_without_value(line) for line in changed.splitlines()])
+        assert all(_without_value(line) in rest for line in text.splitlines() if line != "{}")
+
+
+def _without_value(line: str) -> str:
+    """A line without the nothing in whose place a list stands now."""
+    return line.removesuffix("null").removesuffix("[]").rstrip()
