@@ -174,6 +174,33 @@ def _refused(granter: Granter, config: Path) -> str:
     return done.stderr
 
 
+def test_what_is_open_goes_on_as_revoke_says(admin: Granter) -> None:
+    admin.grant("watcher", "-n", "dev", "--can", "get,list,watch configmaps")
+    kubectl = admin.cluster.kubectl
+    words = ("get", "configmaps", "-n", "dev", "-w", "--no-headers")
+    process = subprocess.Popen(
+        [admin.cluster.kubectl_path, *words],
+        env=admin.cluster.environment(admin.path("watcher")),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert "kube-root-ca.crt" in process.stdout.readline()
+        assert "goes on until it ends" in admin.json("revoke", "watcher")["remains"][1]
+        until(lambda: "Unauthorized" in _new(admin, "watcher") or "forbidden" in _new(admin, "watcher"))
+        kubectl("create", "configmap", "after-revoke", "-n", "dev")
+        assert any("after-revoke" in line for line in process.stdout)
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+        kubectl("delete", "configmap", "after-revoke", "-n", "dev", "--ignore-not-found")
+
+
+def _new(granter: Granter, name: str) -> str:
+    return _kubectl(granter, name, "get", "configmaps", "-n", "dev").stderr
+
+
 def test_a_certificate_has_a_user_of_its_own_that_has_no_rights_once_it_is_revoked(admin: Granter) -> None:
     words = ("-n", "dev", "--can", READS, "--certificate", "--for", "30m")
     first = admin.grant("jane", *words)
