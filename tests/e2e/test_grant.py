@@ -351,6 +351,16 @@ def test_the_kubeconfig_can_be_for_a_gate(admin: Granter, gates: Mapping[str, Ex
         assert admin.objects("stray") == set()
 
 
+def test_a_certificate_passes_a_gate_that_does_not_open_tls(admin: Granter, gates: Mapping[str, Exposed]) -> None:
+    entry = yaml.safe_load(Path(gates["passthrough"].facts["kubeconfig"]).read_text())["clusters"][0]["cluster"]
+    way = ("--server", entry["server"], "--ca", str(admin.cluster.ca.certificate), "--tls-server-name", entry["tls-server-name"])
+    with revoked(admin, "passing"):
+        found = admin.grant("passing", "-n", "dev", "--can", READS, "--certificate", *way)
+        assert admin.whoami("passing") == found["user"]
+        assert admin.can("passing", "list", "pods", "-n", "dev")
+        assert not admin.can("passing", "delete", "pods", "-n", "dev")
+
+
 def test_the_commands_of_the_page(admin: Granter) -> None:
     page = Path(__file__).parents[2] / "docs" / "grants.md"
     commands = [line for line in page.read_text().splitlines() if line.startswith(("kubegate ", "kubectl "))]
