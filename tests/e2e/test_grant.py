@@ -174,6 +174,33 @@ def _refused(granter: Granter, config: Path) -> str:
     return done.stderr
 
 
+def test_what_is_open_goes_on_as_revoke_says(admin: Granter) -> None:
+    admin.grant("watcher", "-n", "dev", "--can", "get,list,watch configmaps")
+    kubectl = admin.cluster.kubectl
+    words = ("get", "configmaps", "-n", "dev", "-w", "--no-headers")
+    process = subprocess.Popen(
+        [admin.cluster.kubectl_path, *words],
+        env=admin.cluster.environment(admin.path("watcher")),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert "kube-root-ca.crt" in process.stdout.readline()
+        assert "goes on until it ends" in admin.json("revoke", "watcher")["remains"][1]
+        until(lambda: "Unauthorized" in _new(admin, "watcher") or "forbidden" in _new(admin, "watcher"))
+        kubectl("create", "configmap", "after-revoke", "-n", "dev")
+        assert any("after-revoke" in line for line in process.stdout)
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+        kubectl("delete", "configmap", "after-revoke", "-n", "dev", "--ignore-not-found")
+
+
+def _new(granter: Granter, name: str) -> str:
+    return _kubectl(granter, name, "get", "configmaps", "-n", "dev").stderr
+
+
 def test_a_certificate_has_a_user_of_its_own_that_has_no_rights_once_it_is_revoked(admin: Granter) -> None:
     words = ("-n", "dev", "--can", READS, "--certificate", "--for", "30m")
     first = admin.grant("jane", *words)
@@ -322,6 +349,16 @@ def test_the_kubeconfig_can_be_for_a_gate(admin: Granter, gates: Mapping[str, Ex
         other = ("-n", "dev", "--can", READS, "--server", entry["server"], "--ca", str(admin.cluster.ca.certificate))
         assert "does not work" in admin.problem("stray", *other, code=1)
         assert admin.objects("stray") == set()
+
+
+def test_a_certificate_passes_a_gate_that_does_not_open_tls(admin: Granter, gates: Mapping[str, Exposed]) -> None:
+    entry = yaml.safe_load(Path(gates["passthrough"].facts["kubeconfig"]).read_text())["clusters"][0]["cluster"]
+    way = ("--server", entry["server"], "--ca", str(admin.cluster.ca.certificate), "--tls-server-name", entry["tls-server-name"])
+    with revoked(admin, "passing"):
+        found = admin.grant("passing", "-n", "dev", "--can", READS, "--certificate", *way)
+        assert admin.whoami("passing") == found["user"]
+        assert admin.can("passing", "list", "pods", "-n", "dev")
+        assert not admin.can("passing", "delete", "pods", "-n", "dev")
 
 
 def test_the_commands_of_the_page(admin: Granter) -> None:

@@ -139,6 +139,29 @@ def test_no_credential_is_sent_to_somebody_in_the_middle(person: Home, impostor:
     assert impostor.wires or source == "configmap"
 
 
+def test_a_pin_that_would_come_too_late_is_refused(person: Home, upstream: Upstream) -> None:
+    before = len(upstream.wires)
+    config = kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", ca=None)
+    words = ("certs", "fetch-ca", "--from", "configmap", "--kubeconfig", str(config), "--pin", pin(cluster_authority()))
+    assert "could only be compared after the credential was sent" in said(*words, home=person, code=2)
+    assert len(upstream.wires) == before
+
+
+def test_what_this_machine_trusts_counts_as_for_kubectl(person: Home, upstream: Upstream) -> None:
+    """A publicly trusted front: the credential goes to it, and the cluster's CA that it gives has to be confirmed."""
+    upstream.at(CONFIG_MAP, answers({"kind": "ConfigMap", "data": {"ca.crt": EVIL.pem.decode()}}))
+    config = kubeconfig(person.path / "config", f"https://127.0.0.1:{upstream.port}", ca=None)
+    trusted = person.path / "system.crt"
+    trusted.write_bytes(cluster_authority().pem)
+    words = ("certs", "fetch-ca", "--from", "configmap", "--kubeconfig", str(config), "--output", "json")
+    done = kubegate(*words, home=person, extra={"SSL_CERT_FILE": str(trusted)})
+    assert [one["code"] for one in problems(done)] == ["fetch-ca.unconfirmed"]
+    before = len(upstream.seen(CONFIG_MAP))
+    # Without that CA among the machine's nobody gets the credential.
+    assert kubegate(*words, home=person).returncode == 1
+    assert len(upstream.seen(CONFIG_MAP)) == before > 0
+
+
 def test_cluster_info_with_token_and_pin(person: Home, upstream: Upstream) -> None:
     upstream.at(PATH, answers(config_map(cluster_authority().pem, TOKEN)))
     out = person.path / "ca.crt"

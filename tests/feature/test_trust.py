@@ -224,6 +224,26 @@ def test_a_server_that_is_not_known_is_said_to_be_not_known(person: Home) -> Non
     assert not found["sound"]
 
 
+def test_the_cluster_behind_the_name_is_the_one_that_counts(person: Home, upstream: Upstream) -> None:
+    servers = [str(upstream.endpoint)]
+    one = cluster(person.path, "one", upstream)
+    two = cluster(person.path, "two", upstream) | {"upstream": {"servers": servers, "verification": "none"}}
+    document = gate_file(person.path, one, two, listener={"address": "127.0.0.1:0", "defaultCluster": "one"})
+    port = free_port("127.0.0.1")
+    document["listeners"][0]["address"] = f"0.0.0.0:{port}"
+    file = person.path / "kubegate.yaml"
+    file.write_text(yaml.safe_dump(document))
+
+    def second(name: str | None) -> Any:
+        more = {"tls-server-name": name} if name else {}
+        config = kubeconfig(person.path / "config", f"https://127.0.0.1:{port}", cluster=more)
+        return facts("trust", "--kubeconfig", str(config), "-c", str(file), home=person)["hops"][1]
+
+    assert second("one.test")["interceptor"]["gets"] == []
+    assert second("two.test")["interceptor"]["gets"] == ["requests", "tokens of every caller"]
+    assert second(None)["declaredAt"].endswith("clusters[one].upstream")
+
+
 def test_a_file_of_another_gate_is_refused(person: Home, upstream: Upstream) -> None:
     file = person.path / "kubegate.yaml"
     file.write_text(yaml.safe_dump(gate_file(person.path, cluster(person.path, "one", upstream))))

@@ -80,6 +80,7 @@ def read(flags: Flags, environ: Mapping[str, str]) -> Wanted:
     context = attempt("--server", "server", partial(_context, flags, environ), "write https://HOST:PORT")
     if context is not None:
         problems += _unsuited(source, context)
+        problems += _too_late(source, context) if flags.pins else []
     if flags.out is not None:
         problems += _no_place(flags.out, flags.force)
     if problems or context is None:
@@ -188,6 +189,15 @@ def _unsuited(source: Source, context: Context) -> list[Problem]:
             Problem(where, "fetch-ca.proxy", message, "use --from cluster-info, or run this where the server is reached")
         )
     return problems
+
+
+def _too_late(source: Source, context: Context) -> list[Problem]:
+    """A pin that could only be compared after a credential was sent."""
+    if source is not Source.CONFIGMAP or context.ca_pem is not None or context.insecure_skip_tls_verify:
+        return []
+    message = "could only be compared after the credential was sent, for the kubeconfig has no CA that could be the pinned one"
+    hint = "use --from cluster-info, which sends none; or leave it out, and what this machine's CAs verify counts, as for kubectl"
+    return [Problem("--pin", "fetch-ca.late", message, hint)]
 
 
 def _no_ca_in(context: Context) -> Problem:

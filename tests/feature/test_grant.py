@@ -1,4 +1,4 @@
-"""`kubegate grant` that does not get to its end takes away what it made, and that alone."""
+"""`kubegate grant` at an API server that notes what it is asked: what it made is taken away if it does not get to its end."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.expose import Home, command, grants, kubeconfig, kubegate
+from tests.support.expose import Home, command, grants, kubeconfig, kubegate, problems
 from tests.support.upstream import Exchange, Upstream
 
 ACCOUNTS = "/api/v1/namespaces/dev/serviceaccounts"
@@ -129,3 +129,49 @@ def test_somebody_stops_it(person: Home, api: Api, number: signal.Signals) -> No
     assert "stopped; nothing of it is left" in said
     assert api.objects == {}
     assert not (person.path / "ci.kubeconfig").exists()
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        ({"insecure-skip-tls-verify": True}, "nobody would verify the API server"),
+        ({"server": "http://127.0.0.1:1"}, "has no TLS"),
+    ],
+)
+def test_no_account_is_made_where_nobody_is_verified(person: Home, api: Api, way: dict[str, Any], said: str) -> None:
+    server = f"https://127.0.0.1:{api.upstream.port}"
+    config = kubeconfig(person.path / "config", server, ca=None, cluster=way)
+    done = kubegate(*WORDS, "--kubeconfig", str(config), "--out", str(person.path / "out"), home=person)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert api.upstream.wires == []
+
+
+def test_flags_that_do_not_go_together_and_files_of_others(person: Home, api: Api) -> None:
+    theirs = person.path / "ci.kubeconfig"
+    theirs.write_text("precious")
+    more = ("--certificate", "--print", "--all-namespaces", "--server", "http://gate")
+    done = kubegate(*words(person, api), *more, "--output", "json", home=person)
+    assert done.returncode == 2
+    assert [one["where"] for one in problems(done)] == ["--namespace", "--print", "--server"]
+    done = kubegate(*words(person, api), "--output", "json", home=person)
+    assert [one["code"] for one in problems(done)] == ["out.foreign"]
+    assert theirs.read_text() == "precious"
+    assert api.upstream.requests == []
+
+
+def test_a_token_of_another_lifetime_is_told(person: Home, api: Api) -> None:
+    """The rules are what the account is told about itself, and the end is the one that was given."""
+    rules = {"status": {"resourceRules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]}}
+    api.upstream.at("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", says(201, rules))
+    api.upstream.at("/apis/rbac.authorization.k8s.io/v1/namespaces/dev/rolebindings", api.keep)
+    done = kubegate(*words(person, api), "--for", "8h", "--output", "json", home=person)
+    assert done.returncode == 0, done.stdout
+    found = json.loads(done.stdout)
+    assert found["expires"] == "2036-01-01T00:00:00+00:00"
+    assert "8h was asked for, and the API server gave" in found["remarks"][0]
+    reviews = api.upstream.seen("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews")
+    assert {one.values("authorization")[0] for one in reviews} == {"Bearer granted-token"}
+    assert not any(one.values("impersonate-user") for one in reviews)
+    assert "granted-token" not in done.stdout
+    assert "granted-token" in (person.path / "ci.kubeconfig").read_text()
