@@ -198,8 +198,16 @@ def test_tables_have_every_key_once(target: str) -> None:
 @pytest.mark.parametrize("key", sorted(WAYS))
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_key_is_expressed_or_refused_by_its_name(target: str, key: str) -> None:
-    one, other = (outcome(target, way) for way in WAYS[key])
-    if isinstance(entry(target, key), Refusal):
+    refused = isinstance(entry(target, key), Refusal)
+    one: list[Document] | tuple[Problem, ...]
+    other: list[Document] | tuple[Problem, ...]
+    if refused and key in LATER:
+        # What the plan needs to know about them is not known here, and nothing of it is asked for.
+        document = declared(written(WAYS[key][0]))
+        one = other = tuple(refused_keys(target, document, TABLES[target]))
+    else:
+        one, other = (outcome(target, way) for way in WAYS[key])
+    if refused:
         assert isinstance(one, tuple), f"{key} is dropped"
         assert [names(problem, key) and problem.code == "target.key" for problem in one] == [True], one
         assert all(problem.hint for problem in one)
