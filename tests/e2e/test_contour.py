@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -139,7 +140,11 @@ def test_exec_over_spdy_is_refused(served: Served, pod: str) -> None:
     spdy = served.client(HOST, served.cluster.developer, extra=SPDY)
     refused = spdy.run("exec", "-n", "dev", pod, "--", "true", check=False)
     assert refused.returncode != 0
-    assert b"unable to upgrade connection" in refused.stderr or b"403" in refused.stderr, refused.stderr
+    assert b"unable to upgrade connection" in refused.stderr, refused.stderr
+    # Envoy writes its access log every ten seconds.
+    served.until(
+        lambda: bool(re.search(r'"POST /[^"]*/exec\?[^"]*" 403 ', served.running.said())), "Envoy says that it answered 403"
+    )
 
 
 def test_a_watch_is_carried(client: Client) -> None:
@@ -194,3 +199,11 @@ def test_api_servers_of_another_ca_get_no_request(served: Served) -> None:
     finally:
         served.patch_ca(right)
         served.until(lambda: not refused(), "it answers again")
+
+
+def test_an_address_with_the_name_in_tls_alone_is_refused(served: Served) -> None:
+    by_name = served.client(HOST, served.cluster.admin_token)
+    words = ("get", "--raw", "/version", f"--server=https://127.0.0.1:{served.running.port}", f"--tls-server-name={HOST}")
+    refused = by_name.run(*words, check=False)
+    assert refused.returncode != 0
+    assert b"421" in refused.stderr or b"Misdirected" in refused.stderr, refused.stderr

@@ -13,6 +13,10 @@ Table = Mapping[str, str | Refusal]
 """By names of keys: how each is expressed, in words, or why it is not. One entry stands for all keys below it that have none."""
 
 
+# A key that is newer than a target: dropped in silence, it might be the one that says who may come.
+_UNKNOWN = Refusal("it is not known there yet", "leave it out")
+
+
 def refused_keys(target: str, declared: Declaration, table: Table) -> list[Problem]:
     """A problem for each key that was written and that the target cannot express, also where it says what is the default.
 
@@ -32,7 +36,7 @@ def _entry(loc: Loc, table: Table) -> tuple[Loc, str | Refusal]:
         entry = table.get(key_of(loc[:length]))
         if entry is not None:
             return loc[:length], entry
-    raise KeyError(key_of(loc))
+    return loc, _UNKNOWN
 
 
 def _written(model: BaseModel, loc: Loc = ()) -> Iterator[Loc]:

@@ -18,6 +18,9 @@ TABLE: Table = {
         "HTTPProxy cannot say who sends it: Contour takes it from everybody, or from nobody",
         "leave it out, set `useProxyProtocol` in Contour's configuration, and let none but the load balancers reach Envoy",
     ),
+    "listeners[].clientCertificates": Refusal(
+        "HTTPProxy knows a CA and a CRL for clients, and they are not made here", "leave it out"
+    ),
     "clusters[].name": "names of the objects, label kubegate.dev/cluster",
     "clusters[].hosts": "one HTTPProxy for each name (fqdn); addresses are refused",
     "clusters[].mode": "terminate: routes; passthrough: tcpproxy with tls.passthrough",

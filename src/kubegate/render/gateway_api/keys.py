@@ -16,6 +16,7 @@ TABLE: Table = {
         "Gateway API leads clients by name, and a listener without one takes those of every name", "leave it out"
     ),
     "listeners[].proxyProtocol": Refusal(_IMPLEMENTATION, _POLICY),
+    "listeners[].clientCertificates": Refusal("Gateway API knows no list of revoked ones", "leave it out"),
     "clusters[].name": "names of the objects, label kubegate.dev/cluster",
     "clusters[].hosts": "hostnames of listeners and routes; addresses are refused",
     "clusters[].mode": "terminate: HTTPS listener, HTTPRoute, BackendTLSPolicy; passthrough: TLS listener, TLSRoute",

@@ -15,6 +15,7 @@ TABLE: Table = {
     "listeners[].proxyProtocol": Refusal(
         "the controller takes it on all connections or on none (`use-proxy-protocol`)", _CONFIG_MAP
     ),
+    "listeners[].clientCertificates": Refusal("the controller knows no list of revoked ones", "leave it out"),
     "clusters[].name": "names of the objects, label kubegate.dev/cluster",
     "clusters[].hosts": "rules and tls.hosts; addresses are refused",
     "clusters[].mode": "terminate: backend-protocol HTTPS; passthrough: ssl-passthrough, if the controller has it switched on",

@@ -13,6 +13,7 @@ TABLE: Table = {
     "listeners[].clusters": _CARRIED,
     "listeners[].defaultCluster": _CARRIED,
     "listeners[].proxyProtocol": _CARRIED,
+    "listeners[].clientCertificates": Refusal("their CA and their list are not carried into the pods", "leave it out"),
     "clusters[].name": f"{_CARRIED}, names of Secrets",
     "clusters[].hosts": _CARRIED,
     "clusters[].mode": _CARRIED,
