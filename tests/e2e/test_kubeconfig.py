@@ -52,14 +52,14 @@ def made(gate: Running, place: Home, name: str, *words: str) -> Path:
 
 def test_a_token_through_both_ways(cluster: Cluster, gate: Running, place: Home) -> None:
     token = place.path / "viewer-token"
-    token.write_text(cluster.viewer.token or "")
+    token.write_text(cluster.admin_token.token or "")
     out = made(gate, place, "both", "--token-file", str(token))
     view = json.loads(kubectl(cluster, place, "--kubeconfig", out, "config", "view", "-o", "json"))
     assert [one["name"] for one in view["contexts"]] == ["opened", "passed"]
     for context in ("opened", "passed"):
         assert cluster.node_name in kubectl(cluster, place, "--kubeconfig", out, "--context", context, "get", "nodes")
         review = kubectl(cluster, place, "--kubeconfig", out, "--context", context, "auth", "whoami", "-o", "json")
-        assert json.loads(review)["status"]["userInfo"]["username"] == "viewer"
+        assert json.loads(review)["status"]["userInfo"]["username"] == "admin-token"
 
 
 def test_a_client_certificate_where_tls_is_passed_through(cluster: Cluster, gate: Running, place: Home) -> None:
@@ -71,7 +71,7 @@ def test_a_client_certificate_where_tls_is_passed_through(cluster: Cluster, gate
 
 def test_a_plugin(cluster: Cluster, gate: Running, place: Home) -> None:
     script = place.path / "login"
-    status = {"token": cluster.viewer.token}
+    status = {"token": cluster.admin_token.token}
     answer = {"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": status}
     script.touch(mode=0o700)
     script.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
@@ -81,7 +81,7 @@ def test_a_plugin(cluster: Cluster, gate: Running, place: Home) -> None:
 
 def test_without_verification_it_goes_on(cluster: Cluster, gate: Running, place: Home) -> None:
     token = place.path / "other-token"
-    token.write_text(cluster.viewer.token or "")
+    token.write_text(cluster.admin_token.token or "")
     out = place.path / "insecure"
     words = ("--server", f"https://127.0.0.1:{gate.port}", "--tls-server-name", FIRST_HOST, "--insecure")
     found = facts("kubeconfig", "make", *words, "--token-file", str(token), "--out", str(out), home=place)
@@ -90,7 +90,7 @@ def test_without_verification_it_goes_on(cluster: Cluster, gate: Running, place:
 
 
 def test_what_is_extracted_is_accepted(cluster: Cluster, place: Home) -> None:
-    words = ("--kubeconfig", str(cluster.kubeconfig), "--out", str(place.path / "pem"))
+    words = ("--kubeconfig", str(cluster.kubeconfig), "--out", str(place.path / "extracted"))
     found: Any = facts("kubeconfig", "extract", *words, home=place)
     answers = [
         subprocess.run(["sh", "-c", one["command"]], capture_output=True, text=True, timeout=30, check=False)
@@ -103,7 +103,7 @@ def test_what_is_extracted_is_accepted(cluster: Cluster, place: Home) -> None:
 
 def test_the_page_can_be_followed(cluster: Cluster, gate: Running, place: Home) -> None:
     folder = gate.file.parent
-    (folder / "token").write_text(cluster.viewer.token or "")
+    (folder / "token").write_text(cluster.admin_token.token or "")
     (folder / "admin.conf").write_bytes(cluster.kubeconfig.read_bytes())
     said = follow("kubeconfig.md", cluster, place, folder)
     assert cluster.node_name in said[0]

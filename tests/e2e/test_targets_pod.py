@@ -97,7 +97,7 @@ def gate(cluster: Cluster, person: Home) -> Iterator[Path]:
 def logs(cluster: Cluster) -> str:
     """What the pods say, and what is said of them."""
     said = cluster.kubectl("logs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=kubegate", "--tail=50", check=False)
-    told = cluster.kubectl("describe", "pods", "-n", NAMESPACE, check=False)
+    told = cluster.kubectl("get", "events", "-n", NAMESPACE, "--sort-by=.lastTimestamp", check=False)
     return said.stdout + said.stderr + told.stdout[-4000:]
 
 

@@ -63,9 +63,9 @@ def test_every_way_with_one_credential(person: Home, api: Upstream, gate: Runnin
     assert [one["verified_name"] for one in found["ways"]] == ["127.0.0.1", "one.test", API_NAME, API_NAME]
     assert found["ways"][3]["failure"]["point"] == "tcp-refused"
     assert "cannot be gone from here" in said("test-connection", *words, home=person)
-    assert [one["identity"]["username"] for one in facts("whoami", *words, home=person)["ways"]] == [
-        "user of token-of-the-person"
-    ] * 3
+    known = facts("whoami", *words, home=person)
+    assert [(one["identity"] or {}).get("username") for one in known["ways"]] == [*["user of token-of-the-person"] * 3, None]
+    assert (known["ok"], known["same"], known["ways"][3]["asked"]) == (True, True, False)
     text = said("whoami", *words, "--cluster", "one", home=person)
     assert text.count("user of token-of-the-person") == 2
     assert "team, system:authenticated" in text
@@ -79,7 +79,7 @@ def test_a_client_certificate_ends_where_tls_is_opened(person: Home, api: Upstre
     failures = {one["name"]: (one["failure"] or {}).get("point") for one in json.loads(done.stdout)["ways"]}
     assert (failures["dev"], failures["one"], failures["two"]) == (None, "login", None)
     known = json.loads(kubegate("whoami", *words, home=person).stdout)["ways"]
-    assert [bool(one["identity"]) for one in known] == [True, False, True]
+    assert [bool(one["identity"]) for one in known] == [True, False, True, False]
 
 
 def test_the_credential_goes_to_no_other_cluster_of_the_file(person: Home, api: Upstream) -> None:
@@ -144,9 +144,17 @@ def test_whoami_says_why_it_is_not_known(person: Home, code: int, hint: str) -> 
         api.at(REVIEWS, status(code, "so it is"))
         done = kubegate("whoami", "--kubeconfig", config_of(person, api), "--output", "json", home=person)
         assert done.returncode == 1
-        [way] = json.loads(done.stdout)["ways"]
+        way = json.loads(done.stdout)["ways"][0]
         assert "so it is" in way["problem"]["message"]
         assert hint in way["problem"]["hint"]
+
+
+def test_somebody_else_on_another_way_is_told(person: Home, api: Upstream) -> None:
+    with api_server() as other:
+        other.at(REVIEWS, says({"status": {"userInfo": {"username": "admin"}}}, 201))
+        words = ("--kubeconfig", config_of(person, api), "--server", f"https://127.0.0.1:{other.port}")
+        assert facts("whoami", *words, home=person)["same"] is False
+        assert "not the same user on every way" in said("whoami", *words, home=person)
 
 
 def test_what_a_server_says_is_printed_escaped(person: Home) -> None:

@@ -239,6 +239,16 @@ def test_the_declared_ca_is_embedded(person: Home, token: str) -> None:
     assert found["clusters"][0]["cluster"]["certificate-authority-data"] == data(front_authority().pem)
 
 
+@pytest.mark.parametrize("public", [True, False])
+def test_a_front_that_the_systems_cas_verify_needs_none(person: Home, token: str, public: bool) -> None:
+    bundle = person.path / "public.pem"
+    bundle.write_bytes((front_authority() if public else cluster_authority()).pem)
+    words = (*MAKE, "-c", declared(person), "--cluster", "one", "--token-file", token)
+    done = kubegate(*words, home=person, extra={"SSL_CERT_FILE": str(bundle)})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("certificate-authority-data" in done.stdout) is not public
+
+
 def test_a_client_certificate_for_an_opened_cluster_is_warned_about(person: Home) -> None:
     cert, key = pair(person)
     words = ("-c", declared(person), "--client-cert", cert, "--client-key", key)

@@ -13,6 +13,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from kubegate.pki.ca import Authority
 from kubegate.system.network import free_port
 from tests.support.clients import clients_authority, declared, dial, dial2, fingerprint, holding, person, revoke
 from tests.support.commands import facts, said
@@ -34,6 +35,19 @@ BAD = {
     "expired": person("alice", since=timedelta(days=9), until=timedelta(days=-1)),
     "not valid yet": person("alice", since=timedelta(days=-1)),
     "for servers": forge("alice", clients_authority(), names=["alice.test"]),
+}
+
+
+BETWEEN = forge("between", clients_authority(), ca=True, usages=None)
+OLD_BETWEEN = forge("between", clients_authority(), ca=True, usages=None, since=timedelta(days=9), until=timedelta(days=-1))
+BOUND = Forged((bound := Authority.create(["example.test"])).certificate.parsed, bound.key)
+# The certificate, and what is shown with it.
+CHAINS = {
+    "of somebody who has a certificate himself": (person("mallory", ALICE), ALICE),
+    "of an intermediate that has expired": (person("mallory", OLD_BETWEEN), OLD_BETWEEN),
+    "of a CA that is not there, with another": (person("mallory", authority("another CA")), clients_authority()),
+    "of a root that was brought along": (person("mallory", (brought := authority("brought along"))), brought),
+    "of an intermediate that nobody trusts": (person("mallory", (alien := forge("between", brought, ca=True))), alien, brought),
 }
 
 
@@ -127,6 +141,39 @@ def test_a_bad_certificate_does_not_let_in(gate: Running, upstream: Upstream, wh
     assert (answer.status, answer.json["kind"]) == (401, "Status")
     assert not upstream.seen("/bad")
     assert asked(gate, BOB, "/good").status == 200
+
+
+@pytest.mark.parametrize("what", CHAINS)
+def test_a_chain_that_does_not_hold_does_not_let_in(gate: Running, upstream: Upstream, what: str) -> None:
+    leaf, *issuers = CHAINS[what]
+    assert turned_away(gate, leaf, *issuers)
+    assert not upstream.seen("/chain")
+
+
+def turned_away(gate: Running, leaf: Forged, *issuers: Forged) -> bool:
+    """Whether a chain is refused: by an answer, or where OpenSSL does not go on to look at it, in the handshake."""
+    try:
+        with Client.connect("127.0.0.1", gate.port, holding(leaf, *issuers), "one.test") as client:
+            return client.ask(request(target="/chain", host="one.test")).status == 401
+    except ssl.SSLError as error:
+        return "ALERT" in str(error)
+
+
+def test_a_chain_that_holds_lets_in(gate: Running) -> None:
+    context = holding(person("carol", BETWEEN), BETWEEN)
+    with Client.connect("127.0.0.1", gate.port, context, "one.test") as client:
+        assert again(client) == 200
+    # Without its issuer nobody can tell.
+    assert asked(gate, person("carol", BETWEEN)).status == 401
+
+
+def test_a_ca_that_is_bound_to_names_lets_in_users(place: Home, gate: Running) -> None:
+    """kubegate's own CAs carry name constraints; who is a user is bound by none, whoever looks like a host of others is."""
+    (place.path / "clients.crt").write_bytes(BOUND.pem)
+    gate.wait_for("another CA of client certificates")
+    users = ["alice", "system:node:one", "alice@example.com", "host.example.test"]
+    assert [asked(gate, person(user, BOUND)).status for user in users] == [200] * 4
+    assert turned_away(gate, person("host.example.com", BOUND))
 
 
 def test_a_revoked_certificate_does_not_let_in(gate: Running, upstream: Upstream) -> None:

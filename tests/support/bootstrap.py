@@ -11,11 +11,12 @@ import yaml
 TOKEN = "abcdef.0123456789abcdef"
 
 
-def signature(kubeconfig: str, token: str = TOKEN, **head: str) -> str:
-    """A JWS (RFC 7515) with detached payload, made by hand: HS256 with the whole token, whose id is the key id."""
-    header = _encoded(json.dumps({"alg": "HS256", "kid": token.partition(".")[0]} | head).encode())
+def signature(kubeconfig: str, token: str = TOKEN, key: str = "", **head: str) -> str:
+    """A JWS (RFC 7515) with detached payload, made by hand: HS256 with the token's secret, whose id is the key id."""
+    kid, _, secret = token.partition(".")
+    header = _encoded(json.dumps({"alg": "HS256", "kid": kid} | head).encode())
     signed = f"{header}.{_encoded(kubeconfig.encode())}".encode()
-    return f"{header}..{_encoded(hmac.digest(token.encode(), signed, hashlib.sha256))}"
+    return f"{header}..{_encoded(hmac.digest((key or secret).encode(), signed, hashlib.sha256))}"
 
 
 def kubeconfig_of(ca: bytes, server: str = "https://10.0.0.1:6443") -> str:

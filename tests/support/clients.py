@@ -33,12 +33,12 @@ def fingerprint(leaf: Forged) -> str:
     return hashlib.sha256(leaf.der).hexdigest().upper()
 
 
-def holding(leaf: Forged | None, *, tickets: bool = True) -> ssl.SSLContext:
-    """A client of the gate that shows this certificate, whatever CAs the gate says that it trusts; None shows none."""
+def holding(leaf: Forged | None, *issuers: Forged, tickets: bool = True) -> ssl.SSLContext:
+    """A client of the gate that shows this certificate and its issuers, whatever CAs the gate trusts; None shows none."""
     context = client()
     if leaf is not None:
         with tempfile.NamedTemporaryFile() as file:
-            Path(file.name).write_bytes(leaf.key_pem + leaf.pem)
+            Path(file.name).write_bytes(leaf.key_pem + leaf.pem + b"".join(one.pem for one in issuers))
             context.load_cert_chain(file.name)
     if not tickets:
         context.options |= ssl.OP_NO_TICKET

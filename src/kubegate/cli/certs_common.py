@@ -11,10 +11,9 @@ import typer
 from rich.text import Text
 
 from kubegate.cli.console import Output, line, rows, show, show_json
+from kubegate.model.certificate_kinds import Form, Kind
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.pki.formats import Form
-from kubegate.pki.key import Kind
 from kubegate.system.file_sets import NewFile, in_the_way, write_all
 from kubegate.system.files import reason
 

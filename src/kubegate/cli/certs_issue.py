@@ -27,11 +27,9 @@ from kubegate.cli.certs_common import (
 )
 from kubegate.cli.console import Output, errors_reported, line, show, show_json
 from kubegate.cli.options import OutputAs
+from kubegate.model.certificate_kinds import Form, Kind, Purpose
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.pki.formats import Form
-from kubegate.pki.issue import Purpose
-from kubegate.pki.key import Kind
 
 NOTHING = "nothing was written"
 SELF_SIGNED = "Make a certificate that is signed by its own key."

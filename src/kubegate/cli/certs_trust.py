@@ -9,9 +9,9 @@ import typer
 from kubegate.cli.certs_common import facts, read
 from kubegate.cli.console import Output, errors_reported, line, show, show_json
 from kubegate.cli.options import OutputAs
+from kubegate.model.certificate_kinds import Store
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.pki.trust_store import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ REMOVE_EXAMPLES = ("kubegate certs trust remove ca", "kubegate certs trust remov
 
 What = Annotated[Path, typer.Argument(help="The folder of a CA, or its certificate.", readable=False)]
 Stores = Annotated[
-    list[Kind] | None,
+    list[Store] | None,
     typer.Option("--store", help="Which stores; may be repeated. Default: all that this machine and user have."),
 ]
 
@@ -63,13 +63,13 @@ def _certificate(ca: Path) -> tuple["Certificate", str]:
 
 
 def _each(
-    certificate: "Certificate", kinds: list[Kind] | None, output: Output, done: str, work: "Callable[[TrustStore], None]"
+    certificate: "Certificate", kinds: list[Store] | None, output: Output, done: str, work: "Callable[[TrustStore], None]"
 ) -> None:
     """Do something with every store. Raises InvalidInput if there is none, or KubegateError at the first that does not."""
     from kubegate.errors import KubegateError
     from kubegate.pki.trust_store import stores
 
-    found, lacking = stores(kinds or list(Kind), os.environ)
+    found, lacking = stores(kinds or list(Store), os.environ)
     if kinds and lacking:
         raise InvalidInput([Problem("--store", "certs.trust", one, "install it, or leave this store out") for one in lacking])
     if not found:
@@ -88,6 +88,4 @@ def _each(
     show([line((certificate.subject, "bold"), f" is {done} in"), *(line(f"  - {one}") for one in changed)])
     show(line((f"  {one}", "dim")) for one in lacking)
     if done == "trusted":
-        show(
-            [line("Programs that run read it when they start again. Its key must stay where it is: see kubegate certs inspect.")]
-        )
+        show([line("Programs that run read it when they start again. Keep its key to yourself.")])

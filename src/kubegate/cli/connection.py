@@ -133,12 +133,16 @@ def whoami(
         chosen, ways = ready(kubeconfig, context, asked, os.environ)
         found = asyncio.run(identities(chosen, ways, os.environ))
     if output is Output.JSON:
-        show_json({"context": chosen.name, "credential": chosen.credential.describe(), "ways": [one.facts() for one in found]})
+        facts = {"context": chosen.name, "credential": chosen.credential.describe(), "ok": found.well, "same": found.same}
+        listed = {"ways": [one.facts() for one in found.known], "notes": [asdict(one) for one in found.notes]}
+        show_json(facts | listed)
     else:
         show([line((f"context {chosen.name}", "bold"), f", with {chosen.credential.describe()}")])
-        for one in found:
-            show(_known(one))
-    if any(one.failure for one in found):
+        show(text for one in found.known for text in _known(one))
+        show(_notes(found.notes))
+        if not found.same:
+            show([line(), line(("not the same user on every way: something in between logs in by itself", "bold red"))])
+    if not found.well:
         raise typer.Exit(FAILURE)
 
 

@@ -65,8 +65,8 @@ def command(
     prefix: Annotated[
         str, typer.Option(help="Where the set will be on the machine that uses it. Default: DIR of --push.", metavar="DIR")
     ] = "",
-    name: Annotated[str, typer.Option(help="Name of what is made, or how its names begin.", metavar="NAME")] = "kubegate",
-    image: Annotated[str, typer.Option(help="Image of HAProxy (haproxy:2.8), or of kubegate.", metavar="IMAGE")] = "",
+    name: Annotated[str, typer.Option(help="Name of the unit, application or objects.", metavar="NAME")] = "kubegate",
+    image: Annotated[str, typer.Option(help="Image of HAProxy (default: haproxy:2.8), or of kubegate.", metavar="IMAGE")] = "",
     program: Annotated[str, typer.Option(help="kubegate on the machine of the unit.", metavar="FILE")] = "",
     namespace: render_objects.Namespace = "kubegate",
     gateway_class: render_objects.GatewayClass = "",
@@ -78,9 +78,9 @@ def command(
         if target in render_objects.TARGETS:
             from kubegate.runtime.cluster_rendering import WantedObjects
 
-            _of_this_cluster(push, prefix, gate)
+            of_no_use = {"--standalone": standalone, "--gate": gate, "--push": push, "--prefix": prefix, "--program": program}
             wanted = WantedObjects(str(target), name, namespace, image, gateway_class, gateway_namespace)
-            render_objects.render(wanted, config, out, output)
+            render_objects.render(wanted, config, out, output, [flag for flag, value in of_no_use.items() if value])
             return
         if target is Target.HAPROXY and not standalone:
             _of_this_machine(push, prefix)
@@ -89,7 +89,8 @@ def command(
                 _write(out, {one: (content.encode(), 0o600) for one, content in files.items()})
             _tell_as_it_would_run(out, files, output)
             return
-        _checked(target, name, prefix, gate, {"--image": image, "--program": program})
+        others = {"--gateway-class": gateway_class, "--gateway-namespace": gateway_namespace}
+        _checked(target, name, prefix, gate, {"--image": image, "--program": program, **others})
         found, pushed = asyncio.run(_render(target, config, name, image, prefix, program, push, keep=out is not None))
         if out is not None:
             _write(out, {one.name: (one.content, one.mode) for one in found.rendered.artefacts})
@@ -104,15 +105,6 @@ def _of_this_machine(push: str, prefix: str) -> None:
     if given:
         message = "what this machine's gate would run, with its sockets, is of no use on another one"
         raise InvalidInput(Problem(flag, "render.standalone", message, "add --standalone") for flag in given)
-
-
-def _of_this_cluster(push: str, prefix: str, gate: Path | None) -> None:
-    given = [flag for flag, value in (("--push", push), ("--prefix", prefix), ("--gate", gate)) if value]
-    if given:
-        message = "objects of Kubernetes are applied to a cluster, and lie in no folder of a machine"
-        raise InvalidInput(
-            Problem(flag, "render.objects", message, "leave it out, and apply what --out writes") for flag in given
-        )
 
 
 def _checked(target: Target, name: str, prefix: str, gate: Path | None, others: Mapping[str, str]) -> None:

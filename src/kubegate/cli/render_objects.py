@@ -3,7 +3,7 @@
 import asyncio
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,8 +26,6 @@ EXAMPLES = (
     "kubegate render gateway-api -c kubegate.yaml --gateway-class example --out folder",
 )
 Namespace = Annotated[str, typer.Option(help="Namespace of the objects.", metavar="NAME")]
-ObjectsName = Annotated[str, typer.Option("--name", help="Beginning of the objects' names.", metavar="NAME")]
-Image = Annotated[str, typer.Option(help="Image that has kubegate, for kubernetes and helm.", metavar="IMAGE")]
 GatewayClass = Annotated[str, typer.Option(help="Class of the Gateway, for gateway-api.", metavar="NAME")]
 GatewayNamespace = Annotated[
     str, typer.Option(help="Namespace of the Gateway, where it is another one, for gateway-api.", metavar="NAME")
@@ -37,11 +35,14 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
-def render(wanted: "WantedObjects", config: Path, out: Path | None, output: Output) -> None:
-    """Render a declared file, into a new folder or, without its keys, to standard output. Raises KubegateError."""
+def render(wanted: "WantedObjects", config: Path, out: Path | None, output: Output, of_no_use: Sequence[str] = ()) -> None:
+    """Render a declared file, into a new folder or, without its keys, to standard output. Raises KubegateError.
+
+    `of_no_use` are flags that were given and that say nothing about objects of Kubernetes.
+    """
     from kubegate.runtime.cluster_rendering import render_objects
 
-    _checked(wanted, out)
+    _checked(wanted, out, of_no_use)
     made, warnings = asyncio.run(render_objects(wanted, config, os.environ))
     if out is not None:
         _write(out, made)
@@ -57,8 +58,9 @@ def render(wanted: "WantedObjects", config: Path, out: Path | None, output: Outp
     show(_beside(made, warnings, wanted, out), stderr=out is None)
 
 
-def _checked(wanted: "WantedObjects", out: Path | None) -> None:
-    problems = []
+def _checked(wanted: "WantedObjects", out: Path | None, of_no_use: Sequence[str]) -> None:
+    message = "it says nothing about objects of Kubernetes"
+    problems = [Problem(flag, "target.flag", message, "leave it out") for flag in of_no_use]
     if not _NAME.fullmatch(wanted.name):
         hint = "write small letters, digits and dashes, at most 40, a letter first"
         problems.append(Problem(f"--name {wanted.name}", "target.flag", "objects cannot have this name", hint))

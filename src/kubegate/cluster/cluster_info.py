@@ -1,7 +1,8 @@
 """The ConfigMap `kube-public/cluster-info`, which whoever joins a cluster may read without a credential.
 
 It holds a kubeconfig with the cluster's CA, and for each bootstrap token a signature over it (KEP-130): a JWS with detached
-payload (RFC 7515, appendix F), HS256, whose key is the whole token and whose key id is the token's id.
+payload (RFC 7515, appendix F), HS256, whose key id is the token's id. Its key is the token's secret, the part after the dot:
+so do the bootstrap signer and kubeadm (k8s.io/cluster-bootstrap/token/jws), though the documentation says the whole token.
 """
 
 import base64
@@ -17,16 +18,16 @@ from kubegate.model.names import printable
 
 PATH = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
 SHOWN = "kube-public/cluster-info"
-_TOKEN = re.compile(r"([a-z0-9]{6})\.[a-z0-9]{16}")
+_TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 _SIGNATURE = "jws-kubeconfig-"
 
 
 @dataclass(frozen=True, slots=True)
 class BootstrapToken:
-    """A bootstrap token; all of it is the secret, its id is not."""
+    """A bootstrap token, ID.SECRET."""
 
     id: str
-    whole: str = field(repr=False)
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class ClusterInfo:
         try:
             if payload:
                 raise ValueError("the payload is not detached")
-            found = jws.deserialize_compact(whole, OctKey.import_key(token.whole), algorithms=["HS256"])
+            found = jws.deserialize_compact(whole, OctKey.import_key(token.secret), algorithms=["HS256"])
             if found.headers().get("kid") != token.id:
                 raise ValueError("another key id")
         except (JoseError, ValueError):
@@ -92,4 +93,4 @@ def parse_token(text: str) -> BootstrapToken:
     found = _TOKEN.fullmatch(text.strip())
     if found is None:
         raise ValueError("it is no bootstrap token, which looks like abcdef.0123456789abcdef")
-    return BootstrapToken(found[1], found[0])
+    return BootstrapToken(found[1], found[2])

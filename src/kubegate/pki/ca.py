@@ -13,11 +13,12 @@ from typing import Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from kubegate.model.certificate_kinds import Kind
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.certificate import Certificate, load_bundle, read_certificate
 from kubegate.pki.constraints import constraints, parse_permitted, too_broad
-from kubegate.pki.key import FrontKey, Kind, belongs_to, key_pem, load_key, make_key
+from kubegate.pki.key import FrontKey, belongs_to, key_pem, load_key, make_key
 from kubegate.pki.request import subject
 from kubegate.pki.revoked import Entry, append, read_revoked
 from kubegate.system.file_sets import NewFile

@@ -3,28 +3,19 @@
 import base64
 import re
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from kubegate.model.certificate_kinds import Form
 from kubegate.pki.certificate import Certificate, pem_chain
 from kubegate.pki.issue import Issued
 from kubegate.pki.key import FrontKey, key_pem
 from kubegate.system.file_sets import NewFile
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
-
-
-class Form(StrEnum):
-    """`pem`: two files; `bundle`: one, as HAProxy reads it; `secret`: a manifest; `pkcs12`: for Java and Windows."""
-
-    PEM = "pem"
-    BUNDLE = "bundle"
-    SECRET = "secret"  # noqa: S105 - the name of a form
-    PKCS12 = "pkcs12"
 
 
 def file_name(name: str) -> str:

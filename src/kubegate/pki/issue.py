@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -11,12 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kubegate.model.address import is_address, normal_name
+from kubegate.model.certificate_kinds import Kind, Purpose
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.ca import CLOCK_SKEW, Authority
 from kubegate.pki.certificate import Certificate, read_certificate
 from kubegate.pki.constraints import permitted
-from kubegate.pki.key import FrontKey, Kind, make_key
+from kubegate.pki.key import FrontKey, make_key
 from kubegate.pki.request import PublicKey, alternatives, subject
 
 # X.520: the upper bound of a common name; OpenSSL and Go hold to it.
@@ -26,13 +26,6 @@ _USUAL = {"server": timedelta(days=397), "client": timedelta(days=90)}
 _LONGEST_SERVER = timedelta(days=825)
 _PURPOSES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 _MASTERS = "system:masters"
-
-
-class Purpose(StrEnum):
-    """What a certificate is for."""
-
-    SERVER = "server"
-    CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)

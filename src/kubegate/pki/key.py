@@ -1,13 +1,12 @@
 """Private keys: made, read from PEM, judged, written back without passphrase. Never shown."""
 
-from enum import StrEnum
-
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from kubegate.model.certificate_kinds import Kind
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.pem import blocks, is_cut_off
 
@@ -16,15 +15,6 @@ _LEAST_RSA_BITS = 2048
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 FrontKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-
-
-class Kind(StrEnum):
-    """Keys that can be made: ECDSA on P-256, which everybody speaks and which costs least, or RSA."""
-
-    P256 = "ecdsa-p256"
-    RSA2048 = "rsa-2048"
-    RSA3072 = "rsa-3072"
-    RSA4096 = "rsa-4096"
 
 
 def make_key(kind: Kind = Kind.P256) -> FrontKey:

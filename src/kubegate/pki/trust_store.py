@@ -8,11 +8,11 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 from kubegate.errors import KubegateError
+from kubegate.model.certificate_kinds import Store
 from kubegate.model.names import printable
 from kubegate.model.problem import Problem
 from kubegate.pki.certificate import Certificate
@@ -32,13 +32,6 @@ _FIREFOX = (".mozilla/firefox", "snap/firefox/common/.mozilla/firefox", ".var/ap
 
 class StoreFailed(KubegateError):
     """A store did not take a CA, or did not let one go."""
-
-
-class Kind(StrEnum):
-    """`system`: what curl, Go and OpenSSL read. `nss`: the user's own databases, of Chromium and Firefox."""
-
-    SYSTEM = "system"
-    NSS = "nss"
 
 
 class TrustStore(Protocol):
@@ -62,17 +55,17 @@ class TrustStore(Protocol):
         ...
 
 
-def stores(kinds: Sequence[Kind], environ: Mapping[str, str]) -> tuple[list[TrustStore], list[str]]:
+def stores(kinds: Sequence[Store], environ: Mapping[str, str]) -> tuple[list[TrustStore], list[str]]:
     """The stores of these kinds on this machine, and why there is none of a kind: a sentence each."""
     found: list[TrustStore] = []
     lacking = []
-    if Kind.SYSTEM in kinds:
+    if Store.SYSTEM in kinds:
         system = _system(environ)
         if system is not None:
             found.append(system)
         else:
             lacking.append("no system store: neither update-ca-certificates nor update-ca-trust is here")
-    if Kind.NSS in kinds:
+    if Store.NSS in kinds:
         databases = _databases(environ)
         program = _program("certutil", environ)
         if databases and program is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,28 @@ class Known:
             "kind": self.way.kind,
             "name": self.way.name,
             "url": self.way.url,
+            "asked": self.way.asked,
             "identity": asdict(self.identity) if self.identity else None,
             "problem": asdict(self.failure) if self.failure else None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Who somebody is on every way, and why other ways are not known."""
+
+    known: tuple[Known, ...]
+    notes: tuple[Problem, ...]
+
+    @property
+    def well(self) -> bool:
+        """Whether it is known on every way that a person named."""
+        return all(one.identity is not None for one in self.known if one.way.asked)
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the same person on every way on which it is known."""
+        return len({(one.identity.username, one.identity.uid) for one in self.known if one.identity}) < 2
 
 
 def ready(
@@ -108,7 +127,7 @@ async def tested(
     found, tried = await asyncio.gather(
         found_ways(ways[0].context, login), asyncio.gather(*(_tried(one, login, path) for one in ways))
     )
-    more = [one for one in found.ways if all(one.url != other.url for other in ways)]
+    more = _beside(ways, found.ways)
     tried += await asyncio.gather(*(_tried(one, login, path) for one in more))
     every = zip([*ways, *more], tried, strict=True)
     return TestedConnection(context, tuple(TriedWay(way, what) for way, what in every), found.notes)
@@ -121,13 +140,20 @@ async def _tried(way: Way, login: Login, path: str) -> Tried:
     return await try_out(way.context, way.login(login), path=path)
 
 
-async def identities(context: Context, ways: tuple[Way, ...], environ: Mapping[str, str] = os.environ) -> tuple[Known, ...]:
-    """Who the context's user is on each of the ways that were named."""
+async def identities(context: Context, ways: tuple[Way, ...], environ: Mapping[str, str] = os.environ) -> Identities:
+    """Who the context's user is on each way: those that were named, and those that the cluster names."""
     login, failed = await logged_in(context, environ)
     if failed is not None:
         problem = Problem("login", "connection.login", failed.message, failed.hint)
-        return tuple(Known(one, None, problem) for one in ways)
-    return tuple(await asyncio.gather(*(_known(one, login) for one in ways)))
+        return Identities(tuple(Known(one, None, problem) for one in ways), ())
+    found, known = await asyncio.gather(found_ways(ways[0].context, login), asyncio.gather(*(_known(one, login) for one in ways)))
+    known += await asyncio.gather(*(_known(one, login) for one in _beside(ways, found.ways)))
+    return Identities(tuple(known), found.notes)
+
+
+def _beside(ways: Sequence[Way], found: Sequence[Way]) -> list[Way]:
+    """The ways that lead elsewhere than those that were named."""
+    return [one for one in found if all(one.url != other.url for other in ways)]
 
 
 async def _known(way: Way, login: Login) -> Known:

@@ -181,7 +181,7 @@ def _remains(found: Listed) -> list[str]:
         "what it has open already (a watch, a followed log, exec, port-forward) goes on until it ends: "
         "API servers look at rights when a request begins"
     )
-    everybody = "the rights of everybody who is logged in (group system:authenticated)"
+    everybody = "those of everybody who is logged in (group system:authenticated)"
     if found.kind is Kind.CERTIFICATE:
         until = f"until {found.expires:%Y-%m-%d %H:%M} UTC" if found.expires else "until it expires"
         return [

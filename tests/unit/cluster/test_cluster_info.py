@@ -28,6 +28,7 @@ def test_what_the_token_signed_is_believed() -> None:
         (config_map(CA, jws_kubeconfig_abcdef=signature(kubeconfig_of(CA), kid="fedcba")), "somebody changed it"),
         (config_map(CA, jws_kubeconfig_abcdef=signature(kubeconfig_of(CA), alg="none")), "somebody changed it"),
         (config_map(CA, jws_kubeconfig_abcdef=signature(kubeconfig_of(CA), alg="HS512")), "somebody changed it"),
+        (config_map(CA, jws_kubeconfig_abcdef=signature(kubeconfig_of(CA), key=TOKEN)), "somebody changed it"),
         (config_map(CA, jws_kubeconfig_abcdef=""), "somebody changed it"),
         (config_map(CA, jws_kubeconfig_abcdef="a.b.c"), "somebody changed it"),
         (config_map(CA, OTHER), "not signed by the bootstrap token abcdef, but by fedcba"),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from kubegate.model.certificate_kinds import Purpose
 from kubegate.pki.ca import Authority
 from kubegate.pki.certificate import Certificate, load_bundle, read_certificate
 from kubegate.pki.chain import arrange, by_browser, by_bundle, is_bundle
-from kubegate.pki.issue import Purpose, Wanted, issue
+from kubegate.pki.issue import Wanted, issue
 from tests.support.forge import CLIENT, Forged, forge
 
 NOW = datetime.now(UTC)

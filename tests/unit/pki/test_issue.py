@@ -9,12 +9,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from kubegate.model.certificate_kinds import Kind, Purpose
 from kubegate.model.problem import InvalidInput
 from kubegate.pki.ca import Authority
 from kubegate.pki.certificate import pem_chain
 from kubegate.pki.formats import bundle
-from kubegate.pki.issue import Issued, Purpose, Wanted, cautions, issue, issue_own, normal_names, wanted_again
-from kubegate.pki.key import Kind, belongs_to, key_pem
+from kubegate.pki.issue import Issued, Wanted, cautions, issue, issue_own, normal_names, wanted_again
+from kubegate.pki.key import belongs_to, key_pem
 from kubegate.pki.revoked import entry_of
 from tests.support.forge import serving, shake
 

@@ -21,7 +21,10 @@ from kubegate.render.yaml_text import Object
 
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 _ORDER = "Apply in the order of the files' names, as `kubectl apply --server-side -f FOLDER` does."
-PROOF = ("Accepted by the API server of Kubernetes 1.37, whose profile `restricted` admits the pods without a warning.",)
+PROOF = (
+    "Accepted by the API server of Kubernetes 1.37, whose profile `restricted` admits the pods without a warning; they ran.",
+    "Not run: an image, in whose place the pods saw the programs of their node.",
+)
 NOTES = (
     "the image is yours: it needs the command `kubegate` and runs as user 65532; docs/targets-kubernetes.md says how it is made",
     "kubegate is PID 1 of its container: when it ends, HAProxy and its streams end with it (docs/operations.md, In a container)",
