@@ -128,9 +128,21 @@ def test_as_this_machine_would_run_it_has_its_own_meaning_and_flags(person: Home
 
 def test_flags_that_cannot_be_are_all_told(person: Home, upstream: Upstream) -> None:
     file = declare(person, cluster(person.path, "one", upstream))
-    words = ("--name", "Not A Name", "--prefix", "srv/gate", "--gate", file)
+    words = (
+        "--name",
+        "Not A Name",
+        "--prefix",
+        "srv/gate",
+        "--gate",
+        file,
+        "--program",
+        "/opt/kubegate",
+        "--image",
+        "haproxy:2.8",
+    )
     problems = facts("render", "marathon", "-c", file, *words, home=person, code=2)["problems"]
-    assert [one["code"] for one in problems] == ["render.name", "render.prefix", "render.gate"]
+    assert [one["code"] for one in problems] == ["render.flag", "render.name", "render.prefix", "render.gate"]
+    assert problems[0]["where"] == "--program /opt/kubegate"
     assert all(one["hint"] for one in problems)
 
 

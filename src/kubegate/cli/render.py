@@ -89,7 +89,8 @@ def command(
                 _write(out, {one: (content.encode(), 0o600) for one, content in files.items()})
             _tell_as_it_would_run(out, files, output)
             return
-        _checked(name, prefix, gate)
+        others = {"--gateway-class": gateway_class, "--gateway-namespace": gateway_namespace}
+        _checked(target, name, prefix, gate, {"--image": image, "--program": program, **others})
         found, pushed = asyncio.run(_render(target, config, name, image, prefix, program, push, keep=out is not None))
         if out is not None:
             _write(out, {one.name: (one.content, one.mode) for one in found.rendered.artefacts})
@@ -106,8 +107,13 @@ def _of_this_machine(push: str, prefix: str) -> None:
         raise InvalidInput(Problem(flag, "render.standalone", message, "add --standalone") for flag in given)
 
 
-def _checked(name: str, prefix: str, gate: Path | None) -> None:
-    problems = []
+def _checked(target: Target, name: str, prefix: str, gate: Path | None, others: Mapping[str, str]) -> None:
+    fitting = {Target.MARATHON: "--image", Target.SYSTEMD: "--program"}
+    problems = [
+        Problem(f"{flag} {value}", "render.flag", f"it says nothing to {target}", "leave it out")
+        for flag, value in others.items()
+        if value and fitting.get(target) != flag
+    ]
     if not _NAME.fullmatch(name):
         hint = "write small letters, digits and dashes, at most 63, as in kubegate"
         problems.append(Problem(f"--name {name}", "render.name", "this is no name for a unit or an application", hint))

@@ -50,6 +50,7 @@ REFUSED: Refusals = {
 _NOTES = (
     f"run with {RUN_WITH}",
     "header names with an underscore are refused as a whole, also those of Impersonate-Extra-*",
+    "a header that the Connection header names is removed, also Impersonate-User: a proxy before it must not pass Connection on",
     "a second Authorization header and a Content-Length beyond belief are the API server's to refuse",
     "leastconn is Envoy's LEAST_REQUEST: of two servers at random the one with fewer requests",
 )

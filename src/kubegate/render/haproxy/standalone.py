@@ -43,19 +43,22 @@ REFUSED: Refusals = {
 
 def render(plan: Plan, options: Options) -> Rendered:
     """The set for a stock HAProxy: `haproxy.cfg` first, then what it names."""
-    return rendered(plan, options, [])
+    return rendered(plan, options, [], f"whoever starts it appends that to {options.access_log}")
 
 
-def rendered(plan: Plan, options: Options, user: list[str]) -> Rendered:
-    """The same; `user` are lines of `global` that say as whom HAProxy goes on once it has what only root may have."""
+def rendered(plan: Plan, options: Options, user: list[str], logged: str) -> Rendered:
+    """The same; `user` are lines of `global` that say as whom HAProxy goes on once it has what only root may have.
+
+    `logged` says what becomes of its standard output, which is the access log.
+    """
     drawn = _drawn(plan, options, user)
     where = f"{options.folder}/" if options.folder else ""
-    text = "\n".join([*_head(options), "", _config(drawn, plan)]) + "\n"
+    text = "\n".join([*_head(options, logged), "", _config(drawn, plan)]) + "\n"
     others = {name: content for name, content in drawn.bundle().files.items() if name != CONFIG_FILE}
     artefacts = [Artefact(CONFIG_FILE, text.encode())]
     artefacts += [Artefact(name, others[name], 0o600 if name in drawn.certificates else 0o644) for name in sorted(others)]
     log = f" >> {options.access_log}" if options.access_log else ""
-    return Rendered(tuple(artefacts), tuple(_notes(plan, options)), (f"haproxy -f {where}{CONFIG_FILE}{log}",))
+    return Rendered(tuple(artefacts), tuple(_notes(plan, options, logged)), (f"haproxy -f {where}{CONFIG_FILE}{log}",))
 
 
 def _drawn(plan: Plan, options: Options, user: list[str]) -> Shape:
@@ -92,22 +95,22 @@ def _global(process: Process, options: Options, *, hops: bool, resumes: bool) ->
     return lines
 
 
-def _head(options: Options) -> list[str]:
+def _head(options: Options, logged: str) -> list[str]:
     more = [
         f"Run with {RUN_WITH}.",
         "The files beside this one are named relative to it, wherever it is: haproxy -f haproxy.cfg",
     ]
     if options.access_log:
-        more.append(f"Each request is a line of JSON on standard output; {options.access_log} was declared: append it there.")
+        more.append(f"Declared was accessLog: {options.access_log}. Each request is a line of JSON on standard output; {logged}.")
     if options.drain is not None:
         more.append("hard-stop-after is the declared drain: it bounds old workers after a reload, too.")
     return head("HAProxy", options, *more)
 
 
-def _notes(plan: Plan, options: Options) -> Iterator[str]:
+def _notes(plan: Plan, options: Options, logged: str) -> Iterator[str]:
     yield f"run with {RUN_WITH}"
     if options.access_log:
-        yield f"HAProxy writes the access log to standard output alone; whoever starts it appends that to {options.access_log}"
+        yield f"HAProxy writes the access log to standard output alone; {logged}"
     if any(front.clients is not None for front in plan.frontends):
         yield "client certificates that are revoked from now on are let in until it is rendered again"
     if plan.process.metrics is not None:

@@ -24,7 +24,7 @@ REFUSED: Refusals = standalone.REFUSED
 
 def render(plan: Plan, options: Options) -> Rendered:
     """`app.json`, and the set of a stand-alone HAProxy that its container mounts from `options.folder` of the agent."""
-    held = standalone.rendered(plan, options, _NOBODY)
+    held = standalone.rendered(plan, options, _NOBODY, "Mesos keeps that as stdout of the task")
     folder = options.folder or DEFAULT_FOLDER
     text = json.dumps(app(plan, options), indent=2) + "\n"
     hosts = sorted({route.host for front in plan.frontends for route in front.routes})
