@@ -5,16 +5,20 @@ import contextlib
 import ssl
 from typing import Any
 
+from cryptography import x509
+
 from kubegate.cluster.boundary import FOREIGN, translate
-from kubegate.cluster.errors import Unreachable
+from kubegate.cluster.errors import Unreachable, Untrusted
 from kubegate.cluster.tls import inquiring_context
 from kubegate.model.address import Endpoint, is_address
 
 _LOOK_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
+# More is nobody's chain.
+_MOST = 20
 
 
-async def shown_chain(host: str, port: int, server_name: str | None = None) -> tuple[bytes, ...]:
+async def shown_der(host: str, port: int, server_name: str | None = None) -> tuple[bytes, ...]:
     """The certificates in DER form as they are sent, the server's own first; `server_name` is the SNI (None: the host's name).
 
     Raises ClusterError with a sentence that names the address.
@@ -26,6 +30,15 @@ async def shown_chain(host: str, port: int, server_name: str | None = None) -> t
             return await _chain(host, port, "" if is_address(sni) else sni)
     except FOREIGN as error:
         raise translate(error, target) from None
+
+
+async def shown_chain(host: str, port: int, name: str) -> tuple[x509.Certificate, ...]:
+    """`shown_der`, read. Raises Untrusted if one of them cannot be read, too."""
+    try:
+        return tuple(x509.load_der_x509_certificate(one) for one in (await shown_der(host, port, name))[:_MOST])
+    except (ValueError, x509.InvalidVersion):
+        message = f"{Endpoint(host, port)} shows something that is no certificate"
+        raise Untrusted(message, "is it a TLS server?") from None
 
 
 async def _chain(host: str, port: int, sni: str) -> tuple[bytes, ...]:

@@ -12,7 +12,7 @@ from kubegate.cluster.client import ApiClient
 from kubegate.cluster.context import Context
 from kubegate.cluster.errors import Refused, Unreachable, Untrusted
 from kubegate.cluster.login import log_in
-from kubegate.cluster.shown_chain import shown_chain
+from kubegate.cluster.shown import shown_chain
 from kubegate.errors import KubegateError
 from kubegate.model.names import printable
 from kubegate.pki.certificate import UNPARSABLE, Certificate, load_bundle, read_certificate

@@ -12,7 +12,7 @@ from kubegate.cluster.errors import ClusterError
 from kubegate.cluster.kubeconfig import load
 from kubegate.cluster.probe import probe
 from kubegate.cluster.resolve import resolve
-from kubegate.cluster.shown_chain import shown_chain
+from kubegate.cluster.shown import shown_chain
 from kubegate.model.custody import Anchor, Custody, Hop, Login, Shown, Verified, client_hop, gate_hop
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput

@@ -14,7 +14,7 @@ from cryptography import x509
 from kubegate.cluster.context import Context
 from kubegate.cluster.errors import ClusterError
 from kubegate.cluster.kubeconfig import load
-from kubegate.cluster.shown import shown_chain
+from kubegate.cluster.shown import shown_der
 from kubegate.errors import KubegateError
 from kubegate.model.address import Endpoint
 from kubegate.model.names import printable
@@ -129,7 +129,7 @@ async def _server(at: Endpoint, title: str, judge: _Judge, options: Options) -> 
     own = options.server_name or at.host
     # Who dials it by a kubeconfig verifies the name that stands there.
     asked = options.server_name or (context.tls_server_name if context is not None else None) or at.host
-    shown = await shown_chain(at.host, at.port, options.server_name)
+    shown = await shown_der(at.host, at.port, options.server_name)
     try:
         given = [read_certificate(x509.load_der_x509_certificate(one)) for one in shown]
     except UNPARSABLE:
