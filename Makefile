@@ -21,9 +21,9 @@ endef
 # Go is needed only until the cluster's programs are built; they are kept in the user's cache folder.
 define READY
 import sys
-from tests.cluster import build, errors, requirements
+from tests.cluster import build, errors, go_programs, requirements
 try:
-    requirements.check(go=build.cached() is None)
+    requirements.check(go=build.cached() is None or go_programs.missing())
 except errors.ClusterError as error:
     sys.exit(str(error))
 endef

@@ -40,6 +40,11 @@ HELM = GoProgram("helm.sh/helm/v4/cmd/helm", "v4.3.1")
 PROGRAMS = (CONTOUR, HELM)
 
 
+def missing() -> bool:
+    """Whether one of them is still to be built."""
+    return not all(program.path.exists() for program in PROGRAMS)
+
+
 def built(program: GoProgram, progress: Callable[[str], None]) -> Path:
     """The program, built now if need be: some two minutes on two cores.  Raises ClusterError."""
     if program.path.exists():
