@@ -82,6 +82,20 @@ def test_a_client_certificate_ends_where_tls_is_opened(person: Home, api: Upstre
     assert [bool(one["identity"]) for one in known] == [True, False, True, False]
 
 
+@pytest.mark.haproxy
+def test_a_gate_that_asks_for_client_certificates_is_shown_the_one_there_is(person: Home, api: Upstream) -> None:
+    (person.path / "users.crt").write_bytes(USERS.pem)
+    asking = {"clientCertificates": {"ca": "users.crt"}}
+    user = by_certificate() | {"token": "token-of-the-person"}
+    with run(gate_file(person.path, cluster(person.path, "one", api), listener=asking), person) as gate:
+        gate.until_up("one")
+        found = facts("test-connection", "--kubeconfig", config_of(person, api, user), "-c", str(gate.file), home=person)
+        assert shapes(found)[1] == ("gate", "one", True, True)
+        words = ("--kubeconfig", config_of(person, api), "-c", str(gate.file), "--output", "json")
+        without = json.loads(kubegate("test-connection", *words, home=person).stdout)
+        assert [one["failure"]["point"] for one in without["ways"] if one["kind"] == "gate"] == ["unauthorized"]
+
+
 def test_the_credential_goes_to_no_other_cluster_of_the_file(person: Home, api: Upstream) -> None:
     with api_server() as other:
         file = person.path / "kubegate.yaml"

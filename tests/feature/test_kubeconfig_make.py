@@ -256,6 +256,22 @@ def test_a_client_certificate_for_an_opened_cluster_is_warned_about(person: Home
     assert warnings(*words, "--cluster", "two", home=person) == []
 
 
+@pytest.mark.parametrize("mode", ["required", "optional"])
+def test_a_gate_that_asks_for_client_certificates_gets_one_beside_a_token(person: Home, token: str, mode: str) -> None:
+    cert, key = pair(person)
+    file = Path(declared(person))
+    document = yaml.safe_load(file.read_text())
+    document["clusters"] = document["clusters"][:1]
+    (person.path / "clients.crt").write_bytes(front_authority().pem)
+    document["listeners"][0]["clientCertificates"] = {"ca": "clients.crt", "mode": mode}
+    file.write_text(yaml.safe_dump(document))
+    certificate = ("--client-cert", cert, "--client-key", key)
+    assert warnings("-c", str(file), *certificate, "--token-file", token, home=person) == []
+    assert warnings("-c", str(file), *certificate, home=person) == ["client-certificate"]
+    without = ["client-certificate"] if mode == "required" else []
+    assert warnings("-c", str(file), "--token-file", token, home=person) == without
+
+
 def test_a_cluster_that_is_not_there(person: Home, token: str) -> None:
     words = ("-c", declared(person), "--cluster", "none", "--token-file", token)
     assert codes(*words, home=person) == [("--cluster", "gate.cluster")]

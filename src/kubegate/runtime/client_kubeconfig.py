@@ -64,6 +64,8 @@ class _Cluster:
     ca_pem: bytes | None = field(repr=False)
     server_name: str | None
     opened: bool = False
+    asks: bool = False
+    demands: bool = False
 
     def body(self, *, insecure: bool) -> Body:
         """As a kubeconfig writes it."""
@@ -160,7 +162,10 @@ def _of_file(wanted: Wanted, environ: Mapping[str, str]) -> list[_Cluster]:
         return []
     address = _host("--address", wanted.address) if wanted.address else ""
     found = accesses(read_declaration(wanted.config), wanted.config, environ, tuple(wanted.clusters))
-    return [_Cluster(one.cluster, one.url(address), one.ca_pem, one.server_name(address), one.opened) for one in found]
+    return [
+        _Cluster(one.cluster, one.url(address), one.ca_pem, one.server_name(address), one.opened, one.asks, one.demands)
+        for one in found
+    ]
 
 
 def _of_servers(wanted: Wanted) -> list[_Cluster]:
@@ -291,10 +296,7 @@ def _warnings(wanted: Wanted, clusters: Sequence[_Cluster], *, has_user: bool) -
     if wanted.insecure:
         message = "nobody verifies the server: whoever answers at its address, or stands in between, gets the credential"
         yield Problem("--insecure", "kubeconfig.insecure", message, "embed its CA (--ca FILE) and leave out --insecure")
-    opened = [one.name for one in clusters if one.opened]
-    if wanted.client_cert and opened:
-        message = f"a client certificate cannot pass where the gate opens TLS ({', '.join(opened)})"
-        yield Problem("--client-cert", "client-certificate", message, "use a token there, or mode: passthrough")
+    yield from _certificate_warnings(wanted, clusters)
     if not has_user:
         message = "it names no user, so kubectl would ask for a user name"
         hint = "--token-file, --token-env, --exec, or --client-cert and --client-key; or merge it, and set-context --user"
@@ -303,6 +305,21 @@ def _warnings(wanted: Wanted, clusters: Sequence[_Cluster], *, has_user: bool) -
     if exposed:
         message = f"no CA is embedded: {', '.join(exposed)} is verified by the CAs of the system on which it is used"
         yield Problem("--ca", "kubeconfig.system-ca", message, "right for a public certificate; else embed its CA: --ca FILE")
+
+
+def _certificate_warnings(wanted: Wanted, clusters: Sequence[_Cluster]) -> Iterator[Problem]:
+    useless = [one.name for one in clusters if one.opened and not one.asks]
+    if wanted.client_cert and useless:
+        message = f"a client certificate cannot pass where the gate opens TLS ({', '.join(useless)})"
+        yield Problem("--client-cert", "client-certificate", message, "use a token there, or mode: passthrough")
+    asking = [one.name for one in clusters if one.asks]
+    if wanted.client_cert and asking and not (wanted.token_file or wanted.token_env):
+        message = f"the gate keeps the client certificate to itself ({', '.join(asking)}), and the API server gets no credential"
+        yield Problem("--client-cert", "client-certificate", message, "add a token: --token-file FILE")
+    demanding = [one.name for one in clusters if one.demands]
+    if demanding and not wanted.client_cert:
+        message = f"the gate lets nobody in without a client certificate ({', '.join(demanding)}), and none is given"
+        yield Problem("--client-cert", "client-certificate", message, "add --client-cert FILE and --client-key FILE")
 
 
 def _encoded(content: bytes) -> str:

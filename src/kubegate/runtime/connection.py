@@ -134,7 +134,7 @@ async def tested(
 
 
 async def _tried(way: Way, login: Login, path: str) -> Tried:
-    if way.opened and login.certificate_pem and not login.authorization:
+    if way.opened and not way.asks and login.certificate_pem and not login.authorization:
         failure = Failure(Point.LOGIN, _NO_PASSAGE, _NO_PASSAGE_HINT)
         return Tried((Step("login", False, failure.message),), failure)
     return await try_out(way.context, way.login(login), path=path)
@@ -157,7 +157,7 @@ def _beside(ways: Sequence[Way], found: Sequence[Way]) -> list[Way]:
 
 
 async def _known(way: Way, login: Login) -> Known:
-    if way.opened and login.certificate_pem and not login.authorization:
+    if way.opened and not way.asks and login.certificate_pem and not login.authorization:
         return Known(way, None, Problem(way.url, "connection.login", _NO_PASSAGE, _NO_PASSAGE_HINT))
     try:
         async with ApiClient(way.context, way.login(login), timeout=_SECONDS) as client:

@@ -13,7 +13,7 @@ from kubegate.cluster.peer import handshake
 from kubegate.cluster.tls import inquiring_context
 from kubegate.errors import KubegateError
 from kubegate.model.address import Endpoint, is_address
-from kubegate.model.config import ClusterConfig, Config, FrontFiles, Mode
+from kubegate.model.config import ClusterConfig, Config, Demand, FrontFiles, Mode
 from kubegate.model.gate_status import GateStatus
 from kubegate.model.gatefile import Declaration
 from kubegate.model.names import covers, printable
@@ -36,7 +36,8 @@ class GateAccess:
     """One cluster behind a gate. `host` is what stands in a client's URL, `dial` where this machine reaches the listener.
 
     `name` is what clients verify and send as SNI. `ca_pem` None means the system's CAs. `opened` says whether the gate opens
-    TLS; `servers` are the API servers that the file declares, and those of its kubeconfig.
+    TLS, `asks` whether it asks for a client certificate then, and `demands` whether nobody comes in without one; `servers` are
+    the API servers that the file declares, and those of its kubeconfig.
     """
 
     cluster: str
@@ -46,6 +47,8 @@ class GateAccess:
     name: str
     ca_pem: bytes | None = field(repr=False)
     opened: bool
+    asks: bool
+    demands: bool
     servers: tuple[Endpoint, ...]
 
     def url(self, address: str = "") -> str:
@@ -92,7 +95,8 @@ def accesses(
 def _access(
     config: Config, cluster: ClusterConfig, places: Places, number: int, status: GateStatus | None, environ: Mapping[str, str]
 ) -> GateAccess:
-    address = next(one for one in config.listeners if cluster in config.reached_at(one)).address
+    listener = next(one for one in config.listeners if cluster in config.reached_at(one))
+    address, clients = listener.address, listener.client_certificates
     host = client_host(cluster, address, reachable(address))
     declared = upstreams.read(cluster, functools.partial(places.at, "clusters", number, "upstream"), environ)
     if cluster.mode is Mode.PASSTHROUGH:
@@ -112,6 +116,8 @@ def _access(
         name=name,
         ca_pem=ca_pem,
         opened=cluster.mode is not Mode.PASSTHROUGH,
+        asks=clients is not None,
+        demands=clients is not None and clients.mode is Demand.REQUIRED,
         servers=declared.servers,
     )
 

@@ -42,7 +42,8 @@ class Asked:
 class Way:
     """One way. `kind` is kubeconfig, gate, server, service or member; `context` is how a client goes it.
 
-    `asked` says that a person named it: then it has to work. `opened` says that a gate opens TLS on it.
+    `asked` says that a person named it: then it has to work. `opened` says that a gate opens TLS on it, and `asks` that it asks
+    for a client certificate.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Way:
     context: Context
     asked: bool = True
     opened: bool = False
+    asks: bool = False
 
     @property
     def url(self) -> str:
@@ -57,8 +59,8 @@ class Way:
         return self.context.url
 
     def login(self, login: Login) -> Login:
-        """What of the context's credential can go this way: a client certificate ends where TLS is opened."""
-        return replace(login, certificate_pem=b"", key_pem=b"") if self.opened else login
+        """What of the credential can go this way: a client certificate ends where TLS is opened and none is asked for."""
+        return replace(login, certificate_pem=b"", key_pem=b"") if self.opened and not self.asks else login
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def _gates(context: Context, asked: Asked, environ: Mapping[str, str]) -> Iterat
         hint = "say which cluster is the same: --cluster NAME; its API servers then see the context's credential"
         raise InvalidInput([Problem(where, "gate.cluster", message, hint)])
     for one in found:
-        yield Way("gate", one.cluster, through(context, one), opened=one.opened)
+        yield Way("gate", one.cluster, through(context, one), opened=one.opened, asks=one.asks)
 
 
 def _servers(context: Context, asked: Asked) -> list[Way]:
