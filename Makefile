@@ -14,15 +14,16 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 /usr/lo
 # The Debian packages that the tests need and this machine has not.
 define MISSING
 from tests.cluster.requirements import PACKAGES, busybox, found
-missing = {package for program, package in {**PACKAGES, "curl": "curl", "tinyproxy": "tinyproxy-bin"}.items() if not found(program)}
+missing = {package for program, package in {**PACKAGES, "curl": "curl", "tinyproxy": "tinyproxy-bin", "certutil": "libnss3-tools",
+    "haproxy": "haproxy", "sshd": "openssh-server"}.items() if not found(program)}
 print(*sorted(missing), *([] if busybox() else ["busybox-static"]))
 endef
 # Go is needed only until the cluster's programs are built; they are kept in the user's cache folder.
 define READY
 import sys
-from tests.cluster import build, errors, requirements
+from tests.cluster import build, errors, go_programs, requirements
 try:
-    requirements.check(go=build.cached() is None)
+    requirements.check(go=build.cached() is None or go_programs.missing())
 except errors.ClusterError as error:
     sys.exit(str(error))
 endef

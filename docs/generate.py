@@ -1,11 +1,14 @@
-"""`python -m docs.generate` writes the tables of configuration.md anew, from the schema of the declared file."""
+"""`python -m docs.generate` writes the tables of configuration.md and targets.md anew, from what the code says."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from kubegate.model.schema import Schema, json_schema, resolved
+from kubegate.render.keys import ONLY_READ, Refusals
+from kubegate.render.registry import TARGETS
 
 PAGE = Path(__file__).with_name("configuration.md")
+TARGETS_PAGE = Path(__file__).with_name("targets.md")
 BEGIN = "<!-- From here on this page is written by `python -m docs.generate`. -->\n"
 
 
@@ -63,5 +66,51 @@ def _default_and_meaning(key: str, described: Schema, schema: Schema) -> tuple[s
     return f"`{str(default).lower() if isinstance(default, bool) else default}`", meaning
 
 
+def targets_generated(page: str) -> str:
+    """The page of targets with the tables of keys that the code says now."""
+    by_hand, begin, _ = page.partition(BEGIN)
+    return by_hand + begin + "\n" + "\n".join([*_key_table(), "", *_reasons()]) + "\n"
+
+
+def leaf_keys(schema: Schema | None = None, path: str = "") -> Iterator[str]:
+    """Every key of the declared file that has a value of its own, as in `clusters[].limits.connections`."""
+    for key, value in (schema or json_schema())["properties"].items():
+        described, below = resolved(value), f"{path}.{key}" if path else key
+        if described["type"] == "array":
+            described, below = resolved(described["items"]), f"{below}[]"
+        if "properties" in described:
+            yield from leaf_keys(described, below)
+        else:
+            yield below.removesuffix("[]")
+
+
+def _key_table() -> Iterator[str]:
+    yield f"| key | {' | '.join(f'`{name}`' for name in TARGETS)} |"
+    yield "| --- |" + " --- |" * len(TARGETS)
+    for key in leaf_keys():
+        yield f"| `{key}` | {' | '.join(_says(key, target.refused) for target in TARGETS.values())} |"
+
+
+def _says(key: str, refused: Refusals) -> str:
+    if _refusing(key, refused):
+        return "refused"
+    return "read" if key in ONLY_READ else "yes"
+
+
+def _refusing(key: str, refused: Refusals) -> str:
+    """The key by which a key is refused: itself, or the mapping that it is in; empty if it is not."""
+    return next((one for one in refused if key == one or key.startswith(f"{one}.")), "")
+
+
+def _reasons() -> Iterator[str]:
+    yield "What is only read, and why:\n"
+    yield from (f"* `{key}`: {why}" for key, why in ONLY_READ.items())
+    for name, target in TARGETS.items():
+        if target.refused:
+            yield f"\nRefused for `{name}`, which ends with exit code 2 and the line of the key:\n"
+            yield from (f"* `{key}`: {refusal.why}; {refusal.instead}" for key, refusal in target.refused.items())
+
+
 if __name__ == "__main__":
     PAGE.write_text(generated(PAGE.read_text()))
+    TARGETS_PAGE.write_text(targets_generated(TARGETS_PAGE.read_text()))

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 
-from tests.cluster import build, versions
+from tests.cluster import build, go_programs, versions
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
 from tests.cluster.layout import FIRST, SITES, Site
@@ -33,6 +33,8 @@ def main() -> int:
         match arguments.command:
             case "build":
                 build.programs(_tell)
+                for program in go_programs.PROGRAMS:
+                    go_programs.built(program, _tell)
             case "up":
                 _up(SITES[arguments.cluster])
             case "down":

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from kubegate.model.filters import default_filters, read_denied
 from kubegate.model.problem import InvalidInput
 from kubegate.proxy import verdict_memo
-from kubegate.render.haproxy.errors import status_json
 from kubegate.render.haproxy.local.filters import lua
+from kubegate.render.status_text import status_json
 from tests.support.filter_lists import with_lists
 from tests.support.filtered import Filtered
 from tests.support.generated import Request, hosts, methods, paths, pattern_lists, queries, requests

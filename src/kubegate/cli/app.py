@@ -5,7 +5,24 @@ from typing import Annotated
 import typer
 
 from kubegate import __version__
-from kubegate.cli import bootstrap, csr, expose, proxy, run, schema, status, trial, version
+from kubegate.cli import (
+    bootstrap,
+    certs,
+    connection,
+    csr,
+    endpoints,
+    expose,
+    grant,
+    kubeconfig,
+    proxy,
+    render,
+    run,
+    schema,
+    status,
+    trial,
+    trust,
+    version,
+)
 from kubegate.cli.epilog import examples
 
 # `main` calls it without all of this; here it stands for the list of commands.
@@ -32,13 +49,22 @@ app.command("check", help=trial.CHECK, epilog=examples(*trial.CHECK_EXAMPLES))(t
 app.command("status", help=status.SUMMARY, epilog=examples(*status.EXAMPLES))(status.command)
 app.command("diff", help=trial.DIFF, epilog=examples(*trial.DIFF_EXAMPLES))(trial.diff)
 app.command("reload", help=status.RELOAD, epilog=examples(*status.RELOAD_EXAMPLES))(status.reload)
-app.command("render", help=trial.RENDER, epilog=examples(*trial.RENDER_EXAMPLES))(trial.render)
+app.command("render", help=render.SUMMARY, epilog=examples(*render.EXAMPLES))(render.command)
 app.command("expose", help=expose.SUMMARY, epilog=examples(*expose.EXAMPLES))(expose.command)
 app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_help_option=False, context_settings=_AS_IT_IS)(
     proxy_command
 )
-app.add_typer(bootstrap.app, name="bootstrap", epilog=examples("kubegate bootstrap token-file --help"))
-app.add_typer(csr.app, name="csr", epilog=examples("kubegate csr list", "kubegate csr show csr-7xk2p"))
+app.add_typer(bootstrap.app, name="bootstrap")
+app.add_typer(csr.app, name="csr")
+app.add_typer(certs.app, name="certs")
+app.command("grant", help=grant.SUMMARY, epilog=examples(*grant.EXAMPLES))(grant.command)
+app.command("grants", help=grant.LIST, epilog=examples(*grant.LIST_EXAMPLES))(grant.list_command)
+app.command("revoke", help=grant.REVOKE, epilog=examples(*grant.REVOKE_EXAMPLES))(grant.revoke_command)
+app.command("trust", help=trust.SUMMARY, epilog=examples(*trust.EXAMPLES))(trust.command)
+app.add_typer(kubeconfig.app, name="kubeconfig")
+app.command("endpoints", help=endpoints.SUMMARY, epilog=examples(*endpoints.EXAMPLES))(endpoints.command)
+app.command("whoami", help=connection.WHOAMI, epilog=examples(*connection.WHOAMI_EXAMPLES))(connection.whoami)
+app.command("test-connection", help=connection.TEST, epilog=examples(*connection.TEST_EXAMPLES))(connection.test)
 app.command("schema", help=schema.SUMMARY, epilog=examples(*schema.EXAMPLES))(schema.command)
 app.command("version", help=version.SUMMARY, epilog=examples(*version.EXAMPLES))(version.command)
 

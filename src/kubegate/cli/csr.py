@@ -12,7 +12,7 @@ import typer
 
 from kubegate.cli.console import FAILURE, Output, columns, errors_reported, show, show_json
 from kubegate.cli.csr_text import as_json, blind, done_line, facts, listed, row, shown
-from kubegate.cli.epilog import examples
+from kubegate.cli.epilog import examples, group
 from kubegate.cli.options import ContextName, KubeconfigFile, OutputAs
 from kubegate.model.problem import InvalidInput, Problem
 
@@ -127,7 +127,7 @@ def watch(
         asyncio.run(_watch(kubeconfig, context, _wanted((), selector, signer, requester, ()), output))
 
 
-app = typer.Typer(help=SUMMARY, no_args_is_help=True, rich_markup_mode=None)
+app = group(SUMMARY, "kubegate csr list --state pending", "kubegate csr show csr-7xk2p")
 app.command("list", help=LIST, epilog=examples("kubegate csr list", "kubegate csr list --state pending --output json"))(list_)
 app.command("show", help=SHOW, epilog=examples("kubegate csr show csr-7xk2p"))(show_)
 app.command(

@@ -14,7 +14,7 @@ from kubegate.cli.console import BAD_INPUT, FAILURE, Output, columns, errors_rep
 from kubegate.cli.options import MaybeFile, OutputAs
 
 if TYPE_CHECKING:
-    from kubegate.model.gate_status import ClusterStatus, GateStatus, Reloaded, ServerStatus
+    from kubegate.model.gate_status import ClientsStatus, ClusterStatus, GateStatus, Reloaded, ServerStatus
     from kubegate.model.status import Remark
 
 SUMMARY = "Show what really runs, and what needs attention."
@@ -86,6 +86,8 @@ def _text(status: "GateStatus", *, well: bool) -> Iterator[Text]:
         default = f"; {listener.default_cluster} for clients that give no name" if listener.default_cluster else ""
         yield line()
         yield line((f"listener {listener.name}", "bold"), f" at {listener.address}: {', '.join(listener.clusters)}{default}")
+        if listener.client_certificates is not None:
+            yield _clients(listener.client_certificates)
     for cluster in status.clusters:
         yield from _cluster(cluster)
     yield from _refused(status)
@@ -106,6 +108,12 @@ def _facts(status: "GateStatus") -> list[tuple[str, str]]:
         ("carries", f"{carried} requests and streams, {streams} of them streams"),
         ("old workers", old),
     ]
+
+
+def _clients(found: "ClientsStatus") -> Text:
+    style = "bold red" if found.days_left < 0 else "yellow" if found.days_left < _FEW_DAYS else ""
+    left = (f"their CA has {found.days_left} days left", style)
+    return line(f"  client certificates {found.mode}, ", left, f", {found.revoked} of them revoked")
 
 
 def _cluster(cluster: "ClusterStatus") -> Iterator[Text]:

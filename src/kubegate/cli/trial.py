@@ -1,10 +1,9 @@
-"""`kubegate check`, `diff` and `render`: what a file would do, without doing it."""
+"""`kubegate check` and `diff`: what a file would do, without doing it."""
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +13,6 @@ from rich.text import Text
 from kubegate.cli.console import Output, columns, errors_reported, line, show, show_json
 from kubegate.cli.options import DEFAULT_FILE, ConfigFile, OutputAs
 from kubegate.cli.status import warnings
-from kubegate.model.problem import InvalidInput, Problem
-from kubegate.system.files import reason, write_new
 
 if TYPE_CHECKING:
     from kubegate.model.gate_status import Rehearsal
@@ -27,18 +24,6 @@ CHECK = "Check a file and all that it names: every problem at once."
 CHECK_EXAMPLES = ("kubegate check -c kubegate.yaml", "kubegate check -c kubegate.yaml --output json")
 DIFF = "Say what a file would change in a running gate."
 DIFF_EXAMPLES = ("kubegate diff -c kubegate.new.yaml", "kubegate diff -c kubegate.new.yaml --gate kubegate.yaml --output json")
-RENDER = "Print exactly what would run."
-RENDER_EXAMPLES = (
-    "kubegate render haproxy -c kubegate.yaml",
-    "kubegate render haproxy -c kubegate.yaml --out folder",
-    "kubegate render haproxy -c kubegate.new.yaml --gate kubegate.yaml",
-)
-
-
-class Target(StrEnum):
-    """What a file can be rendered for."""
-
-    HAPROXY = "haproxy"
 
 
 def check(config: ConfigFile = DEFAULT_FILE, output: OutputAs = Output.TEXT) -> None:
@@ -128,50 +113,3 @@ def _compared(found: "Rehearsal") -> Iterator[Text]:
             f"with {found.streams_at_bound} requests and streams",
         )
     yield from warnings(found.warnings)
-
-
-def render(
-    target: Annotated[Target, typer.Argument(help="What to render for.")],
-    config: ConfigFile = DEFAULT_FILE,
-    gate: GateFile = None,
-    out: Annotated[Path | None, typer.Option(help="Write every file, keys too, into this new folder.", metavar="FOLDER")] = None,
-    output: OutputAs = Output.TEXT,
-) -> None:
-    """Print what a file is rendered to: as the gate would that runs by it, else as a new one would."""
-    from kubegate.render.haproxy import CONFIG_FILE
-
-    del target
-    with errors_reported(output):
-        files = _rendered(config, gate, keys=out is not None)
-        if out is not None:
-            _write(out, files)
-    if out is not None and output is Output.TEXT:
-        show([line(f"{len(files)} files are written to {out}; private keys are among them")])
-    elif out is not None:
-        show_json({"folder": str(out), "files": sorted(files)})
-    elif output is Output.JSON:
-        show_json({"files": dict(files)})
-    else:
-        typer.echo(files[CONFIG_FILE], nl=False)
-
-
-def _rendered(config: Path, gate: Path | None, *, keys: bool) -> Mapping[str, str]:
-    from kubegate.runtime import control_client
-
-    asked = control_client.find(gate if gate is not None else config, os.environ)
-    if gate is not None or asked.answers():
-        return control_client.rehearse(asked, config, keys=keys).files
-    from kubegate.runtime.trial import left_running, try_out
-
-    return asyncio.run(try_out(config, os.environ, left_running(config, os.environ))).bundle.texts(keys=keys)
-
-
-def _write(folder: Path, files: Mapping[str, str]) -> None:
-    try:
-        folder.mkdir(mode=0o700)
-    except OSError as error:
-        hint = "name a folder that does not exist yet, in one that does"
-        message = f"the folder cannot be made: {reason(error)}"
-        raise InvalidInput([Problem(f"--out {folder}", "out.folder", message, hint)]) from None
-    for name, content in files.items():
-        write_new(folder / name, content.encode())

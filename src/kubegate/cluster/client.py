@@ -1,8 +1,10 @@
 """A small client of the Kubernetes API: HTTP/1.1, verified always, without redirects and without environment proxies."""
 
 import asyncio
+import base64
 import contextlib
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from kubegate.cluster.endpoint_slices import api_servers
 from kubegate.cluster.errors import ClusterError, Refused, Unreachable
 from kubegate.cluster.login import Login
 from kubegate.cluster.peer import inquire, untrusted
-from kubegate.cluster.tls import load_client_pair, verifying_context
+from kubegate.cluster.tls import inquiring_context, load_client_pair, verifying_context
 from kubegate.model.address import Endpoint, is_address
 from kubegate.model.names import printable
 
@@ -57,12 +59,22 @@ class ApiClient:
     `login` is what requests carry (None: nothing; without TLS only impersonation is sent, as by kubectl). `ca_pem`
     stands in for a context without CA (None: the system's CAs). The server is verified even where the kubeconfig
     switches that off. Every method raises Unreachable, Untrusted or Unresolvable. No step of a conversation may last
-    longer than `timeout` seconds, and no conversation twice as long.
+    longer than `timeout` seconds, and no conversation twice as long. `unverified` is for looking at what anybody may read
+    before it is known whom to trust: it excludes a login, so that no credential can be sent.
     """
 
     def __init__(
-        self, context: Context, login: Login | None = None, *, ca_pem: bytes | None = None, timeout: float = 10.0
+        self,
+        context: Context,
+        login: Login | None = None,
+        *,
+        ca_pem: bytes | None = None,
+        timeout: float = 10.0,
+        unverified: bool = False,
     ) -> None:
+        if unverified and login is not None:
+            raise ValueError("nothing is sent to somebody who proves nothing")
+        self._unverified = unverified
         self._context = context
         self._login = login or Login()
         self._ca_pem = context.ca_pem if context.ca_pem is not None else ca_pem
@@ -125,8 +137,15 @@ class ApiClient:
         return found
 
     async def call(self, method: str, path: str, body: object = None) -> Answer:
-        """Any request whose answer is one JSON object; `path` begins with `/`."""
+        """Any request whose answer is one JSON object; `path` begins with `/` and may have a query. Every status is an answer."""
         return await self._ask(method, path, body)
+
+    async def upgrade(self, path: str, protocol: str = "websocket") -> Answer:
+        """Ask for an upgrade of the connection (RFC 6455, section 4.1), and close it again; 101 says that it was granted."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        headers = {"Connection": "Upgrade", "Upgrade": protocol, "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+        # The API server refuses an upgrade without one (golang.org/x/net/websocket, checkOrigin).
+        return await self._ask("GET", path, headers=headers | {"Origin": f"https://{self._target}"}, endless=True)
 
     @contextlib.asynccontextmanager
     async def events(self, path: str, silence: float) -> AsyncIterator[AsyncIterator[Mapping[str, object]]]:
@@ -138,7 +157,7 @@ class ApiClient:
         request.extensions["timeout"]["read"] = silence
         try:
             async with asyncio.timeout(2 * self._timeout):
-                response = await self._sending(request)
+                response = await self._opened().send(request, stream=True)
             try:
                 if response.status_code != 200:
                     answer = Answer(response.status_code, _mapping(await self._content(response)))
@@ -156,26 +175,31 @@ class ApiClient:
             if line.strip():
                 yield _mapping(line.encode())
 
-    async def _ask(self, method: str, path: str, body: object = None) -> Answer:
-        request = self._request(method, path, body)
+    async def _ask(
+        self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None, endless: bool = False
+    ) -> Answer:
+        request = self._request(method, path, body, headers)
         try:
             async with asyncio.timeout(2 * self._timeout):
-                response = await self._sending(request)
+                response = await self._opened().send(request, stream=True)
                 try:
-                    content = await self._content(response)
+                    # What was granted has no end.
+                    granted = endless and response.status_code < 300
+                    content = b"" if granted else await self._content(response)
                 finally:
                     await response.aclose()
         except FOREIGN as error:
             raise await self._meaning(error) from None
         return Answer(response.status_code, _mapping(content))
 
-    def _request(self, method: str, path: str, body: object = None) -> httpx.Request:
+    def _request(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> httpx.Request:
         return self._opened().build_request(
-            method, f"{self._context.url}{path}", json=body, extensions={"sni_hostname": self._context.verified_name}
+            method,
+            f"{self._context.url}{path}",
+            json=body,
+            headers=dict(headers or {}),
+            extensions={"sni_hostname": self._context.verified_name},
         )
-
-    async def _sending(self, request: httpx.Request) -> httpx.Response:
-        return await self._opened().send(request, stream=True)
 
     def _opened(self) -> httpx.AsyncClient:
         if self._http is None:
@@ -223,6 +247,8 @@ class ApiClient:
     def _tls(self) -> ssl.SSLContext:
         if self._context.scheme != "https":
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self._unverified:
+            return inquiring_context()
         context = verifying_context(self._ca_pem, intermediates_suffice=True)
         if self._login.certificate_pem:
             try:

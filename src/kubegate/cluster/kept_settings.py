@@ -1,10 +1,8 @@
 """New tokens of an auth provider, written back into the kubeconfig: two values change and nothing else, not even a comment."""
 
-import contextlib
 import json
 import os
 import stat
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,13 @@ from typing import Any
 import yaml
 
 from kubegate.cluster.document import KubectlYaml, yaml_documents
+from kubegate.cluster.kubeconfig_lock import Locked, locked
 from kubegate.errors import KubegateError
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput
 from kubegate.system.files import reason, write_atomically
 
 _LOCK_SECONDS = 1.0
-_LOOK_SECONDS = 0.05
 
 
 class NotKept(KubegateError):
@@ -35,35 +33,19 @@ def keep_settings(file: Path | None, user: str, before: Mapping[str, str], chang
         return
     shown = printable(str(file))
     try:
-        with _locked(file):
+        with locked(file, _LOCK_SECONDS):
             real = file.resolve(strict=True)
             found = real.stat()
             if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
                 raise NotKept(f"{shown} is not a file of this user")
             text = _changed(real.read_bytes().decode("utf-8"), user, before, changes, shown)
             write_atomically(real, text.encode(), stat.S_IMODE(found.st_mode))
+    except Locked as error:
+        raise NotKept(error.message, error.hint) from None
     except OSError as error:
         raise NotKept(f"{shown} cannot be written: {reason(error)}") from None
     except (InvalidInput, yaml.YAMLError, ValueError):
         raise NotKept(f"{shown} changed meanwhile, and cannot be read now") from None
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """The lock of client-go's ModifyConfig: a file `NAME.lock` beside it, which only one can make."""
-    lock, deadline = file.with_name(f"{file.name}.lock"), time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            break
-        except FileExistsError:
-            if time.monotonic() > deadline:
-                raise NotKept(f"{printable(str(lock))} says that another program writes it", "remove it if none does") from None
-            time.sleep(_LOOK_SECONDS)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
 
 
 def _changed(text: str, user: str, before: Mapping[str, str], changes: Mapping[str, str], shown: str) -> str:

@@ -20,7 +20,7 @@ def flaws_of(config: Config) -> list[Flaw]:
     found = [*_same_names("listeners", config.listeners), *_same_names("clusters", config.clusters)]
     found += [*_same_addresses(config), *_same_hosts(config.clusters)]
     gate = _Gate(config)
-    found += [*gate.unknown_clusters(), *gate.defaults(), *gate.unreachable()]
+    found += [*gate.unknown_clusters(), *gate.defaults(), *gate.unreachable(), *gate.unseen_clients()]
     for number, cluster in enumerate(config.clusters):
         found += cluster_flaws(cluster, ("clusters", number))
     return found
@@ -136,6 +136,23 @@ class _Gate:
             elif cluster.name not in defaults and not any(names == {cluster.name} for names in behind):
                 about = [("listeners", n) for n, names in enumerate(behind) if cluster.name in names]
                 yield from _unnamed(cluster, loc, about)
+
+    def unseen_clients(self) -> Iterator[Flaw]:
+        """Listeners that ask for client certificates and pass TLS on, where the gate sees none."""
+        for number, listener in enumerate(self.config.listeners):
+            if listener.client_certificates is None:
+                continue
+            loc: Loc = ("listeners", number, "clientCertificates")
+            for cluster in self.config.reached_at(listener):
+                if cluster.mode is Mode.PASSTHROUGH:
+                    mode: Loc = ("clusters", self.config.clusters.index(cluster), "mode")
+                    yield Flaw(
+                        loc,
+                        "client-certificates",
+                        f"cannot be verified for {cluster.name}: its TLS is passed through, so the gate sees none",
+                        f"give {cluster.name} a listener of its own, or mode: terminate",
+                        rests_on=(loc, ("listeners", number, "clusters"), mode),
+                    )
 
     def _misspelt(self) -> frozenset[str | None]:
         """The clusters that misspelt names in listeners mean: what is told is the name, not that nobody has the cluster."""

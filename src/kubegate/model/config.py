@@ -170,6 +170,28 @@ class ProxyProtocolConfig(_Declared):
     )
 
 
+class Demand(StrEnum):
+    """Whether clients of a listener must show a certificate."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+
+
+class ClientCertificatesConfig(_Declared):
+    """Client certificates that the gate itself verifies; the API server learns nothing of them. Default: none is asked for."""
+
+    ca: FileName = Field(description="Root CA (PEM) that issues them; several stand one after another.")
+    revoked: FileName | None = Field(
+        default=None,
+        description="List of those that are revoked, as `kubegate certs revoke` writes it; followed, and taken without a reload. "
+        "Default: none is.",
+    )
+    mode: Demand = Field(
+        default=Demand.REQUIRED,
+        description="`optional` lets clients in that show none; one that is shown must be good all the same.",
+    )
+
+
 class ListenerConfig(_Declared):
     """One address on which the gate listens for clients."""
 
@@ -185,6 +207,7 @@ class ListenerConfig(_Declared):
         "that is no cluster's. Default: none, they get 421.",
     )
     proxy_protocol: ProxyProtocolConfig | None = None
+    client_certificates: ClientCertificatesConfig | None = None
 
 
 class MetricsConfig(_Declared):

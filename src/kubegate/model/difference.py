@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kubegate.model.plan import Backend, Frontend, Plan
+from kubegate.model.plan import Backend, Clients, Frontend, Plan
 
 
 def differences(before: Plan, after: Plan) -> tuple[str, ...]:
@@ -94,6 +94,23 @@ def _listener(name: str, old: Frontend, new: Frontend) -> Iterator[str]:
             yield f"{name}: another certificate for {', '.join(one.hosts)}"
     if old.proxy_from != new.proxy_from:
         yield f"{name}: PROXY protocol from {', '.join(new.proxy_from) if new.proxy_from else 'nobody'}"
+    yield from _clients(name, old.clients, new.clients)
+
+
+def _clients(name: str, old: Clients | None, new: Clients | None) -> Iterator[str]:
+    if new is None or old is None:
+        if new != old:
+            asked = "are not asked for any more" if new is None else "are required" if new.required else "are verified if shown"
+            yield f"{name}: client certificates {asked}"
+        return
+    if old.required != new.required:
+        yield f"{name}: client certificates are {'required' if new.required else 'NOT REQUIRED any more'}"
+    if old.ca_pem != new.ca_pem:
+        yield f"{name}: another CA of client certificates"
+    before, now = set(old.revoked), set(new.revoked)
+    for count, what in ((len(now - before), "revoked"), (len(before - now), "NOT REVOKED any more")):
+        if count:
+            yield f"{name}: {count} client certificate{' is' if count == 1 else 's are'} {what}"
 
 
 def _process(before: Plan, after: Plan) -> Iterator[str]:

@@ -78,8 +78,20 @@ class ClusterFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """By what the clients of a listener are verified: CAs (PEM), and the fingerprints of revoked certificates, sorted.
+
+    A fingerprint is the SHA-256 of the DER form in hexadecimal capitals.
+    """
+
+    ca_pem: bytes = field(repr=False)
+    revoked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that the planner needs besides the declaration, by the names of clusters."""
+    """Everything that the planner needs besides the declaration, by the names of clusters, and of listeners for `clients`."""
 
     clusters: Mapping[str, ClusterFacts]
     max_connections: int
+    clients: Mapping[str, ClientFacts] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from kubegate.model.config import Mode
+from kubegate.model.config import Demand, Mode
 from kubegate.model.status import Remark
 
 # The code of the warning that HAProxy does not answer.
@@ -64,6 +64,15 @@ class ClusterStatus(_Fact):
     streams: int
 
 
+class ClientsStatus(_Fact):
+    """Client certificates of a listener: `mode` as declared, how many are revoked, and when the last of its CAs ends."""
+
+    mode: Demand
+    revoked: int
+    ca_not_after: datetime
+    days_left: int
+
+
 class ListenerStatus(_Fact):
     """One listener and the clusters behind it."""
 
@@ -71,6 +80,7 @@ class ListenerStatus(_Fact):
     address: str
     clusters: tuple[str, ...]
     default_cluster: str | None
+    client_certificates: ClientsStatus | None = None
 
 
 class WorkerStatus(_Fact):

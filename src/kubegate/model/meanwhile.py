@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from kubegate.model.plan import Backend, Frontend, Plan, Route, Shown
+from kubegate.model.plan import Backend, Clients, Frontend, Plan, Route, Shown
 
 
 def meanwhile(running: Plan, wanted: Plan) -> Plan:
@@ -73,6 +73,7 @@ def _frontend(front: Frontend, heir: Frontend | None, places: dict[str, str], wa
     """
     if heir is None:
         return front
+    front = replace(front, clients=_clients(front.clients, heir.clients))
     wanted = replace(
         front,
         default=places.get(heir.default) if heir.default else None,
@@ -84,6 +85,11 @@ def _frontend(front: Frontend, heir: Frontend | None, places: dict[str, str], wa
     if heir.sole != front.sole or (wanted.opens, wanted.passes) != (front.opens, front.passes) or reached & waiting:
         return replace(front, certificates=_renewed(front, heir))
     return wanted
+
+
+def _clients(running: Clients | None, wanted: Clients | None) -> Clients | None:
+    """Which client certificates are revoked is no matter of a reload; by which CA they are verified is."""
+    return replace(running, revoked=wanted.revoked) if running is not None and wanted is not None else running
 
 
 def _renewed(front: Frontend, heir: Frontend) -> tuple[Shown, ...]:

@@ -79,13 +79,25 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Clients:
+    """Client certificates of a listener: by which CAs (PEM) they are verified, which are revoked, whether one is required.
+
+    `revoked` are SHA-256 fingerprints in hexadecimal capitals, sorted.
+    """
+
+    ca_pem: bytes = field(repr=False)
+    revoked: tuple[str, ...] = ()
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Frontend:
     """One listener.
 
     A `sole` one leads everybody to `default`, whatever name they ask for. Another one leads by `routes`, and those that give no
     name to `default`, if there is one; `elsewhere` are names of clusters that only other listeners lead to. The first of
     `certificates` is shown to those who ask for no name that is known; there is none where TLS is only passed through.
-    `proxy_from` are the ranges that must speak the PROXY protocol, None if nobody may.
+    `proxy_from` are the ranges that must speak the PROXY protocol, None if nobody may. `clients` None asks for no certificates.
     """
 
     name: str
@@ -96,6 +108,7 @@ class Frontend:
     elsewhere: tuple[str, ...] = ()
     sole: bool = False
     proxy_from: tuple[str, ...] | None = None
+    clients: Clients | None = None
 
     @property
     def opens(self) -> bool:
@@ -115,7 +128,10 @@ class Frontend:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The HAProxy process: client connections at one time, threads; whether it logs each request; where its metrics are read."""
+    """The HAProxy process: client connections at one time, threads; whether it logs each request; where its metrics are read.
+
+    `max_connections` is 0 where the limit on open files of another machine decides.
+    """
 
     max_connections: int
     threads: int = 1

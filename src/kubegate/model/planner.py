@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from kubegate.model.address import Endpoint, is_address
 from kubegate.model.assignment import assign
-from kubegate.model.config import ClusterConfig, Config, ListenerConfig, Mode
+from kubegate.model.config import ClusterConfig, Config, Demand, ListenerConfig, Mode
 from kubegate.model.facts import ClusterFacts, Facts, ServerFact, UpstreamFacts
-from kubegate.model.plan import Backend, Frontend, Health, Plan, Process, Route, Shown, Timeouts, Verification
+from kubegate.model.plan import Backend, Clients, Frontend, Health, Plan, Process, Route, Shown, Timeouts, Verification
 from kubegate.model.problem import InvalidInput, Problem
 
 # The one family of names that API server certificates carry and that no kubelet can ask for as its node's name.
@@ -108,8 +108,15 @@ def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[s
     shown = [Shown(one.name, pem, one.hosts) for one in opened for pem in _certificate(one, facts.clusters[one.name])]
     unnamed = [Shown(one.name, pem) for one in first for pem in _certificate(one, facts.clusters[one.name])]
     if sole:
-        alone = at[clusters[0].name]
-        return Frontend(listener.name, listener.address, alone, tuple(unnamed), sole=True, proxy_from=_senders(listener))
+        return Frontend(
+            name=listener.name,
+            listen=listener.address,
+            default=at[clusters[0].name],
+            certificates=tuple(unnamed),
+            sole=True,
+            proxy_from=_senders(listener),
+            clients=_clients(listener, facts),
+        )
     others = [host for cluster in config.clusters if cluster.name not in here for host in cluster.hosts]
     return Frontend(
         name=listener.name,
@@ -119,7 +126,16 @@ def _frontend(config: Config, listener: ListenerConfig, facts: Facts, at: dict[s
         routes=tuple(Route(host, at[one.name], one.mode is Mode.TERMINATE) for one in clusters for host in one.hosts),
         elsewhere=tuple(host for host in others if not is_address(host)),
         proxy_from=_senders(listener),
+        clients=_clients(listener, facts),
     )
+
+
+def _clients(listener: ListenerConfig, facts: Facts) -> Clients | None:
+    declared = listener.client_certificates
+    if declared is None:
+        return None
+    found = facts.clients[listener.name]
+    return Clients(found.ca_pem, found.revoked, required=declared.mode is Demand.REQUIRED)
 
 
 def _senders(listener: ListenerConfig) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""Private keys of the front certificate: read from PEM, judged, written back without passphrase. Never shown."""
+"""Private keys: made, read from PEM, judged, written back without passphrase. Never shown."""
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from kubegate.model.certificate_kinds import Kind
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.pem import blocks, is_cut_off
 
@@ -14,6 +15,25 @@ _LEAST_RSA_BITS = 2048
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 FrontKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+def make_key(kind: Kind = Kind.P256) -> FrontKey:
+    """A new key."""
+    if kind is Kind.P256:
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(public_exponent=65537, key_size=int(kind.removeprefix("rsa-")))
+
+
+def kind_of(key: FrontKey | rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> str:
+    """What a key is, in words."""
+    return f"RSA {key.key_size}" if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey) else f"ECDSA {key.curve.name}"
+
+
+def same_kind(key: FrontKey) -> FrontKey:
+    """A new key of the kind of another one."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return rsa.generate_private_key(public_exponent=65537, key_size=key.key_size)
+    return ec.generate_private_key(key.curve)
 
 
 def load_key(pem: bytes, where: str) -> FrontKey:
@@ -46,18 +66,31 @@ def belongs_to(key: FrontKey, certificate: x509.Certificate) -> bool:
         return False
 
 
+def suitable_public(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> str:
+    """Why TLS clients would not take a key; empty if they do."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return "" if key.key_size >= _LEAST_RSA_BITS else _weak(key.key_size)
+    return "" if isinstance(key.curve, _CURVES) else _unspoken(key.curve)
+
+
+def _weak(bits: int) -> str:
+    return f"the RSA key has {bits} bits, clients refuse less than {_LEAST_RSA_BITS}"
+
+
+def _unspoken(curve: ec.EllipticCurve) -> str:
+    return f"the key is on the curve {curve.name}, which TLS clients do not speak"
+
+
 def _suitable(key: PrivateKeyTypes, where: str) -> FrontKey:
     hint = "use an ECDSA key on P-256, or RSA of 2048 bits or more"
     if isinstance(key, rsa.RSAPrivateKey):
         if key.key_size >= _LEAST_RSA_BITS:
             return key
-        message = f"the RSA key has {key.key_size} bits, clients refuse less than {_LEAST_RSA_BITS}"
-        raise InvalidInput([_problem(where, "weak", message, hint)])
+        raise InvalidInput([_problem(where, "weak", _weak(key.key_size), hint)])
     if isinstance(key, ec.EllipticCurvePrivateKey):
         if isinstance(key.curve, _CURVES):
             return key
-        message = f"the key is on the curve {key.curve.name}, which TLS clients do not speak"
-        raise InvalidInput([_problem(where, "unsuitable", message, hint)])
+        raise InvalidInput([_problem(where, "unsuitable", _unspoken(key.curve), hint)])
     raise InvalidInput([_problem(where, "unsuitable", "the private key is neither RSA nor ECDSA", hint)])
 
 

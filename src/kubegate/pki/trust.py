@@ -13,7 +13,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from kubegate.model.address import is_address
 from kubegate.model.problem import Problem
-from kubegate.pki.certificate import UNPARSABLE, Certificate
+from kubegate.pki.certificate import UNPARSABLE, Certificate, read_certificate
 from kubegate.pki.pem import blocks
 
 
@@ -41,16 +41,22 @@ def is_publicly_trusted(chain: Sequence[Certificate], now: datetime, system: Pat
     if not leaf.names:
         return False
     try:
-        verifier = PolicyBuilder().store(_system_store(system)).time(now).build_server_verifier(_subject(leaf))
+        verifier = PolicyBuilder().store(system_store(system)).time(now).build_server_verifier(_subject(leaf))
         verifier.verify(leaf.parsed, [one.parsed for one in chain[1:]])
     except (OSError, VerificationError, *UNPARSABLE):
         return False
     return True
 
 
-def _system_store(path: Path) -> Store:
+def system_store(path: Path) -> Store:
+    """The CAs in the system's bundle. Raises OSError."""
     state = path.stat()
     return _store(path, state.st_ino, state.st_mtime_ns)
+
+
+def system_authorities(path: Path, last: Certificate) -> list[Certificate]:
+    """Those in the system's bundle that could have issued a certificate, by their names. Raises OSError."""
+    return [read_certificate(one) for one in _readable(path.read_bytes()) if one.subject == last.parsed.issuer]
 
 
 @functools.lru_cache(maxsize=1)

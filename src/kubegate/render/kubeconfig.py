@@ -1,14 +1,16 @@
 """The client kubeconfig target (`kind: Config`, `v1`): how clients reach a gate."""
 
 import base64
-import sys
 
-import yaml
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
+
+from kubegate.model.quoted_yaml import Quoted, dump
 
 
 class ClientAccess(BaseModel):
-    """What a client needs: `ca_pem` None means the system's CAs, `token` None means that it brings its own credential."""
+    """What a client needs: `ca_pem` None means the system's CAs. Without `token` and without `certificate_pem` (with its
+    `key_pem`) it brings its own credential.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -18,37 +20,27 @@ class ClientAccess(BaseModel):
     tls_server_name: str | None = None
     user: str | None = None
     token: SecretStr | None = None
-
-
-class _Text(str):
-    """A value that stays text for every reader."""
-
-    __slots__ = ()
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes values: kubectl would read a plain `12e3` as a number and a plain `y` as true."""
-
-    def represent_text(self, value: _Text) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:str", str(value), style='"')
-
-
-_Dumper.add_representer(_Text, _Dumper.represent_text)
+    certificate_pem: bytes | None = None
+    key_pem: SecretBytes | None = None
+    namespace: str | None = None
 
 
 def render(access: ClientAccess) -> str:
-    """The file's text. Without a token it names no user, for an empty one would only look usable."""
-    name = _Text(access.name)
-    cluster = {"server": _Text(access.url)}
+    """The file's text. Without a credential it names no user, for an empty one would only look usable."""
+    name = Quoted(access.name)
+    cluster = {"server": Quoted(access.url)}
     if access.ca_pem is not None:
-        cluster["certificate-authority-data"] = _Text(base64.b64encode(access.ca_pem).decode())
+        cluster["certificate-authority-data"] = Quoted(base64.b64encode(access.ca_pem).decode())
     if access.tls_server_name is not None:
-        cluster["tls-server-name"] = _Text(access.tls_server_name)
+        cluster["tls-server-name"] = Quoted(access.tls_server_name)
     context = {"cluster": name}
+    if access.namespace is not None:
+        context["namespace"] = Quoted(access.namespace)
     users: list[dict[str, object]] = []
-    if access.token is not None and access.user is not None:
-        context["user"] = _Text(access.user)
-        users.append({"name": _Text(access.user), "user": {"token": _Text(access.token.get_secret_value())}})
+    credential = _credential(access)
+    if credential and access.user is not None:
+        context["user"] = Quoted(access.user)
+        users.append({"name": Quoted(access.user), "user": credential})
     document = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -57,4 +49,13 @@ def render(access: ClientAccess) -> str:
         "contexts": [{"name": name, "context": context}],
         "users": users,
     }
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=sys.maxsize)
+    return dump(document)
+
+
+def _credential(access: ClientAccess) -> dict[str, Quoted]:
+    if access.token is not None:
+        return {"token": Quoted(access.token.get_secret_value())}
+    if access.certificate_pem is None or access.key_pem is None:
+        return {}
+    pair = {"client-certificate-data": access.certificate_pem, "client-key-data": access.key_pem.get_secret_value()}
+    return {key: Quoted(base64.b64encode(pem).decode()) for key, pem in pair.items()}

@@ -39,6 +39,18 @@ def _lines(status: GateStatus) -> Iterator[str]:
         "When the certificate that is shown for a cluster expires.",
         [({"cluster": one.name}, int(one.certificate.not_after.timestamp())) for one in clusters if one.certificate],
     )
+    asking = [(one.name, one.client_certificates) for one in status.listeners if one.client_certificates]
+    if asking:
+        yield from _gauge(
+            "client_ca_expires_timestamp_seconds",
+            "When the last CA of a listener's client certificates expires.",
+            [({"listener": name}, int(found.ca_not_after.timestamp())) for name, found in asking],
+        )
+        yield from _gauge(
+            "client_certificates_revoked",
+            "Client certificates that are revoked at a listener.",
+            [({"listener": name}, found.revoked) for name, found in asking],
+        )
 
 
 def _gauge(name: str, meaning: str, values: list[tuple[_Labels, int]]) -> Iterator[str]:

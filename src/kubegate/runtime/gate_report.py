@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography import x509
 
 from kubegate import __version__
-from kubegate.model.config import Mode
+from kubegate.model.config import Demand, Mode
 from kubegate.model.gate_status import (
     CertificateStatus,
+    ClientsStatus,
     ClusterStatus,
     GateStatus,
     ListenerStatus,
     Refusal,
     WorkerStatus,
 )
-from kubegate.model.plan import Backend, Plan
+from kubegate.model.plan import Backend, Clients, Plan
 from kubegate.model.problem import Problem
 from kubegate.model.status import Remark
 from kubegate.pki.certificate import read_certificate
@@ -119,9 +120,26 @@ def _listeners(plan: Plan | None) -> tuple[ListenerStatus, ...]:
             address=str(front.listen),
             clusters=tuple(dict.fromkeys(clusters[name] for name in (*(r.backend for r in front.routes), front.default) if name)),
             default_cluster=clusters[front.default] if front.default else None,
+            client_certificates=_clients(front.clients) if front.clients is not None else None,
         )
         for front in plan.frontends
     )
+
+
+def _clients(found: Clients) -> ClientsStatus:
+    end = _last_end(found.ca_pem)
+    return ClientsStatus(
+        mode=Demand.REQUIRED if found.required else Demand.OPTIONAL,
+        revoked=len(found.revoked),
+        ca_not_after=end,
+        days_left=(end - datetime.now(UTC)).days,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _last_end(bundle: bytes) -> datetime:
+    """When the last certificate of a bundle, which has been read before, ends."""
+    return max(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(bundle))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from pydantic import BaseModel
 
 from kubegate.model.address import is_address
 from kubegate.model.config import ClusterConfig, Config, Mode
-from kubegate.model.facts import ClusterFacts, Facts, FrontCertificate, UpstreamFacts
+from kubegate.model.facts import ClientFacts, ClusterFacts, Facts, FrontCertificate, UpstreamFacts
 from kubegate.model.gatefile import Declaration
 from kubegate.model.names import printable
 from kubegate.model.places import Places
 from kubegate.model.plan import Plan
 from kubegate.model.planner import upstream_problems, verified_name
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.runtime import gather, upstreams
+from kubegate.runtime import client_authorities, gather, upstreams
 from kubegate.runtime.descriptors import most_connections
 from kubegate.runtime.discovery import Discovery
 from kubegate.runtime.findings import Findings
@@ -95,8 +95,10 @@ class Inputs:
         config = declaration.config
         findings = Findings([])
         known: dict[str, _Known] = {}
+        # Before they are read: what changes while it is read is read again.
+        listened = _states(_listeners_files(config))
         for number, cluster in enumerate(config.clusters):
-            names = _names(cluster, config)
+            names = certificate_names(cluster, config)
             old = None if fresh else self._unchanged(cluster, names)
             if old is not None:
                 known[cluster.name] = old
@@ -110,13 +112,14 @@ class Inputs:
         results = await asyncio.gather(*(self._look(one, limit, at_all=at_all) for one in unknown))
         for problems in results:
             findings.problems += problems
+        clients, cautions = _clients(declaration, findings)
         findings.raise_if_any()
         self._known = known
         facts = {name: ClusterFacts(one.upstream, one.front) for name, one in known.items() if one.upstream is not None}
-        warnings = tuple(warning for one in known.values() for warning in _warnings(one))
-        files = {path: state for one in known.values() for path, state in one.files.items()}
+        warnings = (*cautions, *(warning for one in known.values() for warning in _warnings(one)))
+        files = {path: state for one in known.values() for path, state in one.files.items()} | listened
         servers = 2 * sum(len(one.upstream.servers) for one in facts.values())
-        return Gathered(Facts(facts, most_connections(servers)), warnings, files)
+        return Gathered(Facts(facts, most_connections(servers), clients), warnings, files)
 
     async def keep_up(self, changed: Callable[[], None]) -> None:
         """Follow names and members until cancelled, each cluster for itself; `changed` is called when anything is another."""
@@ -257,7 +260,7 @@ def _mistrusted(upstream: UpstreamFacts) -> bool:
     return bool(upstream_problems(upstream)) and any(server.mistrusted for server in upstream.servers)
 
 
-def _names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
+def certificate_names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
     """The names that a certificate of the gate's own carries: the cluster's, and where it is the default, the addresses."""
     names = list(cluster.hosts)
     for listener in config.listeners:
@@ -269,9 +272,26 @@ def _names(cluster: ClusterConfig, config: Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _clients(declaration: Declaration, findings: Findings) -> tuple[dict[str, ClientFacts], list[Problem]]:
+    """By what the clients of listeners are verified, and what is worth a warning; problems are noted."""
+    found, warnings = dict[str, ClientFacts](), list[Problem]()
+    for number, listener in enumerate(declaration.config.listeners):
+        if listener.client_certificates is not None:
+            at = functools.partial(declaration.places.at, "listeners", number, "clientCertificates")
+            with findings.also(at(), "clients"):
+                found[listener.name], cautions = client_authorities.read(listener.client_certificates, at)
+                warnings += cautions
+    return found, warnings
+
+
 def declared_files(config: Config) -> dict[Path, FileState]:
     """The files that a declaration names, in their present state."""
-    return _states(path for cluster in config.clusters for path in _declared_files(cluster))
+    return _states([*(path for cluster in config.clusters for path in _declared_files(cluster)), *_listeners_files(config)])
+
+
+def _listeners_files(config: Config) -> list[Path]:
+    declared = [listener.client_certificates for listener in config.listeners]
+    return [path for one in declared if one is not None for path in client_authorities.files(one)]
 
 
 def _declared_files(cluster: ClusterConfig) -> list[Path]:

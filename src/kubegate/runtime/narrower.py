@@ -76,7 +76,7 @@ class Narrower:
                     await self._workers.run([step], worker)
                 except Failed:
                     continue
-        return await self._workers.end(worker, await self._workers.ending(worker, what))
+        return await self._workers.end(worker, await self._workers.ending(worker, what, takes_new=worker.current))
 
     def _ends(self, worker: Worker) -> bool:
         """Whether a worker is ended: an old one that hangs must not go on for ever with what is not allowed any more."""

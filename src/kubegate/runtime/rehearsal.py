@@ -73,7 +73,9 @@ async def _streams(gate: "Gate", wanted: Plan, *, reload: bool) -> tuple[int, in
         for worker in workers:
             usual = (plane.plan,) if plane.plan else ()
             known = usual if worker.current else plane.plans.of(worker.pid) or usual
-            ending = {handle for one in known for handle in await plane.workers.ending(worker, narrowing(one, wanted))}
+            takes_new = worker.current and not reload
+            whole = [narrowing(one, wanted) for one in known]
+            ending = {handle for one in whole for handle in await plane.workers.ending(worker, one, takes_new=takes_new)}
             ended += len(ending)
             if too_many and worker in oldest:
                 at_bound += sum(one.handle not in ending for one in await plane.workers.sessions(worker))

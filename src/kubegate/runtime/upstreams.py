@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kubegate.cluster import in_cluster
 from kubegate.cluster.context import Context
 from kubegate.cluster.kubeconfig import load
 from kubegate.cluster.resolve import resolve
@@ -108,7 +109,9 @@ def _context(cluster: ClusterConfig, where: str, environ: Mapping[str, str]) -> 
     findings = Findings([])
     found: Context | None = None
     with findings.also(where, "kubeconfig"):
-        found = load(cluster.upstream.kubeconfig, cluster.upstream.context, environ)
+        # As for kubectl: in a pod without a kubeconfig, the API server of its own cluster, as its service account.
+        own = cluster.upstream.kubeconfig is None and cluster.upstream.context is None and in_cluster.possible(environ)
+        found = load(cluster.upstream.kubeconfig, cluster.upstream.context, environ, fallback=own)
     findings.raise_if_any()
     assert found is not None
     return found

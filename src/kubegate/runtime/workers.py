@@ -132,13 +132,14 @@ class Workers:
             if front != "GLOBAL" and not front.startswith("MASTER")
         ]
 
-    async def ending(self, worker: Worker, what: Narrowing) -> list[str]:
-        """The handles of the requests and streams of a worker that a narrowing ends."""
+    async def ending(self, worker: Worker, what: Narrowing, *, takes_new: bool) -> list[str]:
+        """The handles of the requests and streams of a worker that a narrowing ends; `takes_new` as it is then."""
         if not what.ends_some:
             return []
         answer = await ask(self._master, f"@!{worker.pid} show sess all", seconds=_LIST_SECONDS)
         tables = [await self.tell(Command(f"show table {section}"), worker) for section in what.by_source]
-        return [one.handle for one in read_sources(answer, tables) if what.ends_session(one)]
+        holders = [await self.tell(Command(f"show table {section}"), worker) for section in what.revoked]
+        return [one.handle for one in read_sources(answer, tables, holders) if what.ends_session(one, takes_new=takes_new)]
 
     async def end(self, worker: Worker, handles: Sequence[str]) -> int:
         """End sessions of a worker at once. Returns how many."""

@@ -66,6 +66,18 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync_folder(path.parent)
 
 
+def write_once(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Make a new file in one step, whole or not at all. Raises OSError, FileExistsError if something is there already."""
+    temporary = path.with_name(f".kubegate-{secrets.token_hex(6)}")
+    try:
+        write_new(temporary, content, mode)
+        sync_file(temporary)
+        os.link(temporary, path, follow_symlinks=False)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Make a new file in a folder that nobody looks into yet. It survives a power cut after `sync_file` and `sync_folder`.
 

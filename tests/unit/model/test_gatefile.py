@@ -105,7 +105,7 @@ def test_a_file_says_what_it_is() -> None:
         ("adress: x", "did you mean address?"),
         ("from: [10.0.0.0/8]", "did you mean proxyProtocol.from?"),
         ("metrics: x", "did you mean metrics?"),
-        ("tls: {}", "known here: name, address, clusters, defaultCluster, proxyProtocol"),
+        ("tls: {}", "known here: name, address, clusters, defaultCluster, proxyProtocol, clientCertificates"),
     ],
 )
 def test_unknown_keys(key: str, hint: str) -> None:

@@ -39,7 +39,7 @@ def objects(schema: Any) -> list[Schema]:
 
 def test_every_mapping_is_closed_and_every_key_is_described() -> None:
     found = objects(json_schema())
-    assert len(found) == 11
+    assert len(found) == 12
     for mapping in found:
         assert mapping["additionalProperties"] is False
         for key, value in mapping["properties"].items():

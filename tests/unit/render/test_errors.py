@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from kubegate.render.haproxy.errors import deny, http_error_lines, status_json
+from kubegate.render.haproxy.errors import deny, http_error_lines
+from kubegate.render.status_text import status_json
 
 
 def test_a_status_object_has_what_clients_read() -> None:

@@ -13,6 +13,7 @@ from kubegate.system.files import (
     reason,
     why_no_private_folder,
     write_atomically,
+    write_once,
 )
 
 
@@ -105,3 +106,17 @@ def test_an_error_of_the_system_becomes_a_sentence(tmp_path: Path) -> None:
     assert caught.value.hint == "look for it"
     assert reason(OSError("without number")) == "without number"
     assert reason(TimeoutError()) == "timeouterror"
+
+
+def test_a_new_file_is_made_whole_and_nothing_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "ca.crt"
+    write_once(path, b"first", 0o644)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"first", 0o644)
+    with pytest.raises(FileExistsError):
+        write_once(path, b"second")
+    dangling = tmp_path / "link"
+    dangling.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        write_once(dangling, b"third")
+    assert path.read_bytes() == b"first"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["ca.crt", "link"]

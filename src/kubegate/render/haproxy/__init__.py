@@ -24,7 +24,8 @@ def shape(plan: Plan, sockets: str = "") -> Shape:
     """The same, taken apart."""
     draft = Draft()
     hops = any(front.hops for front in plan.frontends)
-    draft.section("global", global_.lines(plan.process, f"{sockets}{ADMIN_SOCKET}", hops=hops))
+    resumes = all(front.clients is None for front in plan.frontends)
+    draft.section("global", global_.lines(plan.process, f"{sockets}{ADMIN_SOCKET}", hops=hops, resumes=resumes))
     draft.section("defaults", defaults.lines())
     for front in plan.frontends:
         frontend.draw(front, plan, draft, sockets)

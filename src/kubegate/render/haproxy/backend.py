@@ -90,7 +90,7 @@ def _stream(backend: Backend, draft: Draft) -> None:
         f"timeout server {milliseconds(backend.timeouts.stream)}",
         *_timeouts(backend),
         *limits.rules(backend, draft),
-        *sources.lines(http=True),
+        *(sources.lines(http=True) if draft.followed else ()),
     ]
     draft.section(f"backend {section}", lines, backend=section)
     for at in backend.servers:
@@ -109,7 +109,7 @@ def _passed_through(backend: Backend, draft: Draft) -> None:
         *_timeouts(backend),
         "timeout server-fin 1h",
         *limits.connection_rules(backend, draft),
-        *sources.lines(http=False),
+        *(sources.lines(http=False) if draft.followed else ()),
     ]
     draft.section(f"backend {backend.name}", lines, backend=backend.name)
     for at in backend.servers:

@@ -7,9 +7,10 @@ from kubegate.render.haproxy.shape import Section, Server, Shape
 
 
 class Draft:
-    """What was drawn so far, in the order in which it was."""
+    """What was drawn so far, in the order in which it was. `followed`: a control plane asks it who carries which stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, followed: bool = True) -> None:
+        self.followed = followed
         self._sections: list[Section] = []
         self._servers: dict[str, dict[str, Server]] = {}
         self._authorities: dict[str, bytes] = {}

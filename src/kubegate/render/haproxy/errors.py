@@ -1,58 +1,9 @@
-"""Errors of the gate as Kubernetes `Status` objects (API conventions, "Response Status Kind"): kubectl prints `message`."""
+"""Errors of the gate as HAProxy answers with them: rules and `http-error` lines whose bodies are Kubernetes `Status` objects."""
 
-import json
 from collections.abc import Mapping
 
 from kubegate.render.haproxy.text import quote
-
-_REASONS = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    408: "Timeout",
-    413: "RequestEntityTooLarge",
-    421: "MisdirectedRequest",
-    429: "TooManyRequests",
-    431: "RequestHeaderFieldsTooLarge",
-    500: "InternalError",
-    502: "BadGateway",
-    503: "ServiceUnavailable",
-    504: "Timeout",
-}
-
-# What HAProxy itself decides, without a rule of ours that would say more.
-_OWN_WORDS = {
-    400: "the gate refused this request because it is not valid HTTP",
-    403: "the gate refused this request",
-    404: "the gate knows nothing by this name",
-    405: "this method is refused here",
-    408: "the gate waited for the rest of the request, in vain",
-    413: "the request body is larger than the gate allows",
-    421: "this host name does not belong to a cluster behind this gate; check the server and tls-server-name of your kubeconfig",
-    429: "too many requests from this address; wait a moment and try again",
-    500: "the gate failed on this request; its log says why",
-    502: "the API server closed the connection instead of answering, or its answer is not valid; whether it acted is not known",
-    503: "no API server of this cluster can be reached, or none proved its identity; the gate itself is up and keeps trying",
-    504: "the API server took the request but did not answer in time; whether it acted is not known",
-}
-
-
-def status_json(code: int, message: str) -> str:
-    """The body: a `Status` of kind Failure, in one line."""
-    return json.dumps(
-        {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": f"kubegate: {message}",
-            "reason": _REASONS[code],
-            "code": code,
-        },
-        separators=(",", ":"),
-    )
+from kubegate.render.status_text import OWN_WORDS, status_json
 
 
 def body(code: int, message: str) -> str:
@@ -62,7 +13,7 @@ def body(code: int, message: str) -> str:
 
 def http_error_lines(words: Mapping[int, str] | None = None) -> list[str]:
     """`http-error` lines for all that HAProxy may answer by itself once a request is parsed; `words` replace the gate's."""
-    return [f"http-error status {code} {body(code, message)}" for code, message in {**_OWN_WORDS, **(words or {})}.items()]
+    return [f"http-error status {code} {body(code, message)}" for code, message in {**OWN_WORDS, **(words or {})}.items()]
 
 
 def deny(code: int, message: str, condition: str) -> str:

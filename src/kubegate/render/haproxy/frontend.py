@@ -8,15 +8,14 @@ SNI it may be any address, and any name that is no cluster's, for a client may h
 import hashlib
 
 from kubegate.model.plan import Frontend, Plan, Process, Shown
-from kubegate.render.haproxy import access_log, guards, routes, streams
+from kubegate.render.haproxy import access_log, clients, guards, routes, streams
 from kubegate.render.haproxy.backend import stream_name
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.errors import deny
 from kubegate.render.haproxy.listened import listened
 from kubegate.render.haproxy.ranges import written
 from kubegate.render.haproxy.routes import NO_NAME, NOT_OPENED
-
-_NAME_HINT = "set server or tls-server-name in your kubeconfig to the name of a cluster"
+from kubegate.render.status_text import ANOTHER_CLUSTER, NO_NAME_GIVEN, NOT_OPENED_HERE, UNKNOWN_NAME
 
 
 def opened_name(front: Frontend) -> str:
@@ -46,7 +45,7 @@ def _split(front: Frontend, process: Process, draft: Draft, sockets: str, bind: 
         *bind,
         "mode tcp",
         # Where there is a hop, HAProxy may carry more, so that each of these connections can take it.
-        f"maxconn {process.max_connections}",
+        *([f"maxconn {process.max_connections}"] if process.max_connections else ()),
         "timeout client-fin 1h",
         "tcp-request inspect-delay 10s",
         # What extensions a greeting has is known only when it is complete, other than whether it is one.
@@ -71,16 +70,18 @@ def _split(front: Frontend, process: Process, draft: Draft, sockets: str, bind: 
 def _opened(front: Frontend, draft: Draft, section: str, bind: list[str], *, log: bool) -> None:
     bound, *connection_rules = bind
     lines = [
-        f"{bound} ssl {_certificates(front, draft)} alpn h2,http/1.1",
+        f"{bound} ssl {_certificates(front, draft)} alpn h2,http/1.1{clients.bind_options(front.clients, draft)}",
         *connection_rules,
         "option idle-close-on-response",
         *(access_log.lines() if log else ()),
+        *clients.rules(front, draft),
         *(() if front.sole else _routing(front)),
         # For most requests the rules end here, so whatever concerns all of them comes before.
         *guards.shortcut(),
         *guards.refusals(),
         *guards.removals(),
         *guards.approval(),
+        *clients.streams(front),
     ]
     stream, plain = "%[var(txn.cluster)]:stream", "%[var(txn.cluster)]"
     if front.sole and front.default is not None:
@@ -124,23 +125,10 @@ def _routing(front: Frontend) -> list[str]:
         f"http-request set-var(txn.host) req.hdr(host),host_only,ltrim([),rtrim(]),map_ip({addresses}) if {unnamed} {unknown}",
         f"http-request set-var(txn.cluster) var(txn.host) if {unnamed}",
         f"http-request set-var(txn.cluster) str({NO_NAME}),map_str({names}) if {unnamed} {unknown}",
-        deny(
-            421,
-            f"this connection names no cluster: it has no SNI, and its Host is none of a cluster here; {_NAME_HINT}",
-            f"if {unnamed} !{{ var(txn.cluster) -m found }}",
-        ),
-        deny(421, f"no cluster behind this gate has this name; {_NAME_HINT}", "unless { var(txn.cluster) -m found }"),
-        deny(
-            421,
-            "the cluster of this name is not opened here: its TLS is passed through, to those who ask for it in TLS, or it is "
-            f"behind another listener; {_NAME_HINT}",
-            f"if {{ var(txn.cluster) -m beg {NOT_OPENED} }}",
-        ),
-        deny(
-            421,
-            "the Host names another cluster than the TLS connection (SNI); open a connection to that name",
-            "if { var(txn.host) -m found } !{ var(txn.host),strcmp(txn.cluster) eq 0 }",
-        ),
+        deny(421, NO_NAME_GIVEN, f"if {unnamed} !{{ var(txn.cluster) -m found }}"),
+        deny(421, UNKNOWN_NAME, "unless { var(txn.cluster) -m found }"),
+        deny(421, NOT_OPENED_HERE, f"if {{ var(txn.cluster) -m beg {NOT_OPENED} }}"),
+        deny(421, ANOTHER_CLUSTER, "if { var(txn.host) -m found } !{ var(txn.host),strcmp(txn.cluster) eq 0 }"),
     ]
 
 

@@ -16,8 +16,11 @@ _CIPHERS = ":".join(
 )
 
 
-def lines(process: Process, admin_socket: str, *, hops: bool = False) -> list[str]:
-    """The section; `admin_socket` is relative to the generation's folder, or absolute. `hops`: some connections count twice."""
+def lines(process: Process, admin_socket: str, *, hops: bool = False, resumes: bool = True) -> list[str]:
+    """The section; `admin_socket` is relative to the generation's folder, or absolute. `hops`: some connections count twice.
+
+    Where not all listeners `resumes` TLS sessions none is kept here; others resume by tickets, which their clients keep.
+    """
     return [
         f"nbthread {process.threads}",
         f"maxconn {process.max_connections * (2 if hops else 1)}",
@@ -30,6 +33,7 @@ def lines(process: Process, admin_socket: str, *, hops: bool = False) -> list[st
         # Together these end a connection that floods resets or malformed frames (CVE-2023-44487 and its kind).
         "tune.h2.fe.max-total-streams 10000",
         "tune.h2.fe.glitches-threshold 1000",
+        *(() if resumes else ("tune.ssl.cachesize 0",)),
         "ssl-server-verify required",
         "ssl-default-bind-options ssl-min-ver TLSv1.2",
         f"ssl-default-bind-ciphers {_CIPHERS}",

@@ -8,6 +8,7 @@ from kubegate.model.plan import Backend
 from kubegate.render.haproxy.draft import Draft
 from kubegate.render.haproxy.errors import deny
 from kubegate.render.haproxy.ranges import written
+from kubegate.render.status_text import NOT_ALLOWED, TOO_MUCH_CARRIED
 
 LIMITS_FILE = "limits.map"
 # Requests are counted over ten seconds.
@@ -21,7 +22,7 @@ def ranges_file(backend: str) -> str:
 
 def rules(backend: Backend, draft: Draft) -> list[str]:
     """Rules of a section that sees HTTP."""
-    found = [deny(403, "your address is not among those that may reach this cluster", f"unless {_allowed(backend, draft)}")]
+    found = [deny(403, NOT_ALLOWED, f"unless {_allowed(backend, draft)}")]
     numbers = draft.maps.setdefault(LIMITS_FILE, {}) if backend.max_carried or backend.requests_per_second else {}
     if backend.max_carried:
         numbers[backend.name] = str(backend.max_carried)
@@ -30,7 +31,7 @@ def rules(backend: Backend, draft: Draft) -> list[str]:
             f"http-request set-var(txn.carried) be_conn({backend.name}:stream),add(txn.carried)",
             deny(
                 429,
-                "this cluster carries as many requests and streams at one time as it may; try again in a moment",
+                TOO_MUCH_CARRIED,
                 f"if {{ str({backend.name}),map_str_int({LIMITS_FILE}),sub(txn.carried) lt 0 }}",
             ),
         ]

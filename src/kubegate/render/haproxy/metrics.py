@@ -19,3 +19,13 @@ def draw(addresses: str, draft: Draft, sockets: str) -> None:
         ],
     )
     draft.section("backend metrics:kubegate", ["timeout server 10s", f"server control unix@{sockets}{CONTROL_SOCKET}"])
+
+
+def draw_alone(addresses: str, draft: Draft) -> None:
+    """The section where there is no control plane: HAProxy's own at `/metrics`."""
+    lines = [
+        f"bind {addresses}",
+        "http-request use-service prometheus-exporter if { path /metrics } { method GET }",
+        f"http-request return status 404 {body(404, 'metrics are at /metrics')}",
+    ]
+    draft.section("frontend metrics:", lines)

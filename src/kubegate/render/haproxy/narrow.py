@@ -4,10 +4,12 @@ Everything goes by clusters, for each worker has backends of its own.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kubegate.model.plan import Backend, Frontend, Plan
+from kubegate.model.plan import Backend, Clients, Frontend, Plan
+from kubegate.render.haproxy import clients
 from kubegate.render.haproxy.backend import names
 from kubegate.render.haproxy.frontend import opened_name
 from kubegate.render.haproxy.limits import ranges_file
@@ -16,6 +18,7 @@ from kubegate.render.haproxy.ranges import written
 from kubegate.render.haproxy.routes import NOT_OPENED, lookups
 from kubegate.render.haproxy.sources import Carried
 
+_BLOCK = re.compile(rb"-----BEGIN [^-]+-----[^-]+-----END [^-]+-----")
 _Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
@@ -24,26 +27,35 @@ class Narrowing:
     """Steps for a worker, and whose open requests and streams end.
 
     `ends`: of these sections, those from outside these ranges. `left`: sections of a listener and of a cluster that it does not
-    lead to any more.
+    lead to any more. `unverified`: the same, in workers that take nobody new, where a certificate is asked for now. `revoked`:
+    of these listeners' sections, the streams that were let in by these certificates.
     """
 
     steps: tuple[Step, ...] = ()
     ends: Mapping[str, _Networks] = field(default_factory=dict)
     left: frozenset[tuple[str, str]] = frozenset()
+    revoked: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unverified: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def ends_some(self) -> bool:
         """Whether there is anything whose requests and streams end."""
-        return bool(self.ends or self.left)
+        return bool(self.ends or self.left or self.revoked or self.unverified)
 
     @property
     def by_source(self) -> tuple[str, ...]:
         """The sections of which some sessions end and others may go on."""
         return tuple(section for section, allowed in self.ends.items() if allowed)
 
-    def ends_session(self, one: Carried) -> bool:
-        """Whether a request or stream has to end. If nobody knows who has it, only where nobody may have one."""
-        if (one.frontend, one.section) in self.left:
+    def ends_session(self, one: Carried, *, takes_new: bool) -> bool:
+        """Whether a request or stream has to end. If nobody knows who has it, only where nobody may have one.
+
+        `takes_new` says that the worker that carries it takes new connections.
+        """
+        place = (one.frontend, one.section)
+        if place in self.left or (place in self.unverified and not takes_new):
+            return True
+        if one.certificate is not None and one.certificate in self.revoked.get(one.frontend, ()):
             return True
         allowed = self.ends.get(one.section)
         if not allowed or one.source is None:
@@ -73,6 +85,8 @@ def narrowing(before: Plan, after: Plan) -> Narrowing:
     fronts = {front.name: front for front in after.frontends}
     places = _Places(before, after)
     left: set[tuple[str, str]] = set()
+    unverified: set[tuple[str, str]] = set()
+    revoked: dict[str, frozenset[str]] = {}
     for front in before.frontends:
         after_it = fronts.get(front.name)
         steps += places.moved(front, after_it)
@@ -80,7 +94,26 @@ def narrowing(before: Plan, after: Plan) -> Narrowing:
             for one in places.left(front, after_it):
                 section = opened_name(front) if one.opened else front.name
                 left.update((section, name) for name in names(one))
-    return Narrowing(tuple(steps), ends, frozenset(left))
+            if _stricter(front.clients, after_it.clients):
+                unverified.update((opened_name(front), name) for one in places.led(front) for name in names(one))
+            if front.clients and after_it.clients and front.clients.revoked != after_it.clients.revoked:
+                entries = clients.revoked(after_it.clients)
+                steps.append(
+                    Rewrite("map", clients.revoked_file(front), tuple(f"{key} {value}" for key, value in entries.items()))
+                )
+                if new := frozenset(entries) - frozenset(front.clients.revoked):
+                    revoked[opened_name(front)] = new
+    return Narrowing(tuple(steps), ends, frozenset(left), revoked, frozenset(unverified))
+
+
+def _stricter(before: Clients | None, after: Clients | None) -> bool:
+    """Whether a listener lets in fewer than it did: it asks for certificates now, or trusts a CA no more."""
+    if after is None:
+        return False
+    if before is None:
+        return after.required
+    lost = {*_BLOCK.findall(before.ca_pem)} - {*_BLOCK.findall(after.ca_pem)}
+    return bool(lost) or (after.required and not before.required)
 
 
 def _allowed(heir: Backend | None, backend: Backend) -> tuple[str, ...] | None:
@@ -110,6 +143,10 @@ class _Places:
                     yield Command(f"del map {file} {key}")
                 elif now != value:
                     yield Command(f"set map {file} {key} {now}")
+
+    def led(self, front: Frontend) -> Iterator[Backend]:
+        """The backends of clusters that a listener leads to."""
+        return iter(_reached(front, self.before).values())
 
     def left(self, front: Frontend, heir: Frontend) -> Iterator[Backend]:
         """The backends of clusters that a listener leads to no more, though they are still there."""

@@ -24,16 +24,21 @@ def lines(*, http: bool) -> list[str]:
 
 
 class Carried(NamedTuple):
-    """A request or stream: its handle, the sections of its listener and its servers, its client's address if that is known."""
+    """A request or stream: its handle, the sections of its listener and its servers, its client's address if that is known.
+
+    `certificate` is the fingerprint of the client certificate by which a stream was let in.
+    """
 
     handle: str
     frontend: str
     section: str
     source: str | None
+    certificate: str | None = None
 
 
-def read_sources(sessions: str, tables: Iterable[str]) -> Iterator[Carried]:
-    """What is carried, out of the answer to `show sess all`, and of those to `show table` of sections."""
+def read_sources(sessions: str, tables: Iterable[str], holders: Iterable[str] = ()) -> Iterator[Carried]:
+    """What is carried, out of the answer to `show sess all`, and of those to `show table` of sections and of listeners."""
     known = dict(entry for table in tables for entry in _ENTRY.findall(table))
+    certificates = dict(entry for table in holders for entry in _ENTRY.findall(table))
     for handle, number, dialled, frontend, section in _SESSION.findall(sessions):
-        yield Carried(handle, frontend, section, known.get(number, known.get(dialled)))
+        yield Carried(handle, frontend, section, known.get(number, known.get(dialled)), certificates.get(number))

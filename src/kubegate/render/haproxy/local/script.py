@@ -7,7 +7,7 @@ from kubegate.model import refusals
 from kubegate.model.filters import Filters
 from kubegate.model.patterns import Pattern
 from kubegate.model.refusals import Refusal
-from kubegate.render.haproxy.errors import status_json
+from kubegate.render.status_text import status_json
 
 VERDICTS_FILE = "verdicts.map"
 

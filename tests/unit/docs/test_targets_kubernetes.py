@@ -1,0 +1,18 @@
+"""The page on targets in a cluster is what the targets say of each key."""
+
+import re
+
+import pytest
+
+from docs.generate_targets import BEGIN, PAGE, generated
+
+
+def test_the_page_is_up_to_date() -> None:
+    page = PAGE.read_text()
+    assert page.count(BEGIN) == 1
+    assert generated(page) == page, "write it anew: python -m docs.generate_targets"
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", PAGE.read_text()))))
+def test_links_lead_somewhere(link: str) -> None:
+    assert (PAGE.parent / link).exists()
