@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from kubegate.bootstrap.csr import Csr
 from kubegate.bootstrap.holders import Holder, Holders, plain
@@ -41,6 +42,13 @@ class Decision:
     key: str = ""
 
 
+class Pattern(Protocol):
+    """A compiled pattern, of `re` or RE2."""
+
+    def fullmatch(self, text: str, /) -> object:
+        """Something true if it accepts all of a text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What is allowed. `groups` may bootstrap nodes whose names `names` accepts; `longest` is a lifetime in seconds.
@@ -49,7 +57,7 @@ class Policy:
     """
 
     groups: frozenset[str]
-    names: Sequence[re.Pattern[str]]
+    names: Sequence[Pattern]
     longest: int | None = None
     resolve: bool = False
 

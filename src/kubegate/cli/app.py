@@ -6,6 +6,7 @@ import typer
 
 from kubegate import __version__
 from kubegate.cli import (
+    approver,
     bootstrap,
     certs,
     connection,
@@ -56,6 +57,7 @@ app.command("proxy", help=proxy.SUMMARY, epilog=examples(*proxy.EXAMPLES), add_h
 )
 app.add_typer(bootstrap.app, name="bootstrap")
 app.add_typer(csr.app, name="csr")
+app.command("approver", help=approver.SUMMARY, epilog=examples(*approver.EXAMPLES))(approver.command)
 app.add_typer(certs.app, name="certs")
 app.command("grant", help=grant.SUMMARY, epilog=examples(*grant.EXAMPLES))(grant.command)
 app.command("grants", help=grant.LIST, epilog=examples(*grant.LIST_EXAMPLES))(grant.list_command)

@@ -7,7 +7,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
 from urllib.parse import quote
@@ -96,6 +96,11 @@ class ApiClient:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._http is not None:
             await self._http.aclose()
+
+    def renew(self, login: Login) -> None:
+        """Send another token from the next request on. A client certificate stays the one that this began with."""
+        self._login = replace(self._login, authorization=login.authorization, impersonation=login.impersonation)
+        self._opened().headers = httpx.Headers(self._headers())
 
     async def version(self) -> tuple[int, str | None]:
         """The HTTP status of `GET /version` and the API server's `gitVersion`, None if the answer does not tell."""

@@ -5,6 +5,7 @@ Whatever a decision rests on is stored before it; so a kill at any moment loses 
 
 import asyncio
 import contextlib
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from kubegate.runtime.approver_records import Records, remembered
 SIGNERS = (KUBELET_CLIENT, KUBELET_SERVING)
 # A certificate of which no end is known counts for as long as controller-manager's are by default.
 _UNKNOWN_END = timedelta(days=366)
+_RESOLVE_SECONDS = 3.0
 _AGAIN_SECONDS = (1.0, 3.0, 10.0, 30.0, 60.0)
 _CONFLICT, _MISSING = 409, 404
 _SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
@@ -163,13 +165,24 @@ class Approver:
         self._tell(csr, decision)
 
     async def _decision(self, csr: Csr) -> Decision | None:
-        facts = self._facts()
+        facts = replace(self._facts(), resolved=await self._resolved(csr))
         decision = decide(csr, self._policy, facts)
         if decision and decision.reason == "NewNode" and await self._exists(decision.node):
             # The watch has not told of it yet.
             known = replace(facts.holders, nodes=facts.holders.nodes | {decision.node})
             return decide(csr, self._policy, replace(facts, holders=known))
         return decision
+
+    async def _resolved(self, csr: Csr) -> Mapping[str, frozenset[str] | None]:
+        """Where the DNS names of a serving certificate lead; None where no name server answered."""
+        if not self._policy.resolve or csr.signer != KUBELET_SERVING:
+            return {}
+        try:
+            names = read_request(csr.request).dns_names
+        except NotOneRequest:
+            return {}
+        found = await asyncio.gather(*map(_addresses, names))
+        return dict(zip(names, found, strict=True))
 
     async def _exists(self, node: str) -> bool:
         try:
@@ -256,6 +269,17 @@ class Approver:
 
     def _follow(self, path: str, changed: Callable[[str], None], **more: Any) -> Followed:
         return Followed(self._client, path, changed=changed, say=self._say, **more)
+
+
+async def _addresses(name: str) -> frozenset[str] | None:
+    try:
+        async with asyncio.timeout(_RESOLVE_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return frozenset() if error.errno in (socket.EAI_NONAME, socket.EAI_NODATA) else None
+    except (OSError, UnicodeError):
+        return None
+    return frozenset(str(one[4][0]) for one in found)
 
 
 def _end(csr: Csr, record: Record) -> datetime | None:
