@@ -206,8 +206,7 @@ class Approver:
     async def _remember(self, csr: Csr, decision: Decision) -> None:
         record = self._records.of.get(decision.node, Record())
         if csr.signer == KUBELET_CLIENT:
-            lifetime = timedelta(seconds=csr.seconds) if csr.seconds else _UNKNOWN_END
-            record = replace(remembered(record, key=decision.key, until=datetime.now(UTC) + lifetime), request=csr.uid)
+            record = replace(remembered(record, key=decision.key, until=_end(csr)), request=csr.uid)
         else:
             record = remembered(record, key=decision.key)
         await self._records.save(decision.node, record)
@@ -225,7 +224,7 @@ class Approver:
         if request and name:
             record = remembered(self._records.of.get(name, Record()), key=request.key_sha256)
             if csr.signer == KUBELET_CLIENT:
-                record = replace(record, client_until=_end(csr, record))
+                record = remembered(record, until=_end(csr))
             elif csr.user == request.common_name and not _ours(csr):
                 record = remembered(record, confirmed=request.names)
             await self._records.save(name, record)
@@ -282,12 +281,12 @@ async def _addresses(name: str) -> frozenset[str] | None:
     return frozenset(str(one[4][0]) for one in found)
 
 
-def _end(csr: Csr, record: Record) -> datetime | None:
-    """Until when a client certificate is valid: its own end, once it is there."""
+def _end(csr: Csr) -> datetime:
+    """Until when a client certificate is valid at most: its own end, once it is there."""
     if csr.certificate:
         with contextlib.suppress(ValueError):
             return x509.load_pem_x509_certificate(csr.certificate).not_valid_after_utc
-    return record.client_until or datetime.now(UTC) + _UNKNOWN_END
+    return datetime.now(UTC) + (timedelta(seconds=csr.seconds) if csr.seconds else _UNKNOWN_END)
 
 
 def _ours(csr: Csr) -> bool:
