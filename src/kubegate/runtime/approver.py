@@ -77,6 +77,8 @@ class Approver:
         self._woken = asyncio.Event()
         self._seen: dict[str, str] = {}
         self._learnt: set[str] = set()
+        # Somebody else may have written records.
+        self._doubtful = False
         self._holders: Holders | None = None
         self._csrs = [self._follow(GROUP, self._wake, fieldSelector=f"spec.signerName={signer}") for signer in SIGNERS]
         self._nodes = self._follow("/api/v1/nodes", self._stale, keep=_brief_node, limit=20)
@@ -107,10 +109,9 @@ class Approver:
                 self._tries.pop(name, None)
             except (ClusterError, NotACsr) as error:
                 # A conflict is news that has not come yet, and everything else may be better in a moment: never a denial.
-                if not (isinstance(error, Refused) and error.status == _CONFLICT):
+                self._doubtful = isinstance(error, Refused) and error.status == _CONFLICT
+                if not self._doubtful:
                     self._say(f"{printable(name)} is tried again: {error}")
-                else:
-                    await self._records.load()
                 self._again(name)
 
     async def _next(self) -> str:
@@ -152,6 +153,9 @@ class Approver:
         if found is None:
             return
         csr = read_csr(found)
+        if self._doubtful:
+            await self._records.load()
+            self._doubtful = False
         if csr.state is not State.PENDING:
             await self._learn(csr)
             return
