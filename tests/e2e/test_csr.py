@@ -27,6 +27,7 @@ from kubegate.bootstrap.signing_request import NotOneRequest, read_request
 from tests.cluster.cluster import Cluster
 from tests.support.expose import Home, command
 from tests.support.requests import NODES, key, names, request, subject
+from tests.support.upstream import eventually
 
 CLIENT = ("digital signature", "client auth")
 SERVER = ("digital signature", "server auth")
@@ -196,6 +197,8 @@ def test_without_the_right_the_refusal_says_which_is_lacking(desk: Desk, cluster
     cluster.kubectl("create", *rights)
     cluster.kubectl("create", "clusterrolebinding", account, f"--clusterrole={account}", "--group=viewers")
     try:
+        # The API server learns of new rights a moment later.
+        eventually(lambda: cluster.kubectl("get", "csr", kubeconfig=viewer, check=False).returncode == 0)
         refused = desk.kubegate("approve", name, "--yes", kubeconfig=viewer)
         assert refused.returncode == 1
         assert f"the verb approve on signers with the name {API_CLIENT}" in refused.stderr
