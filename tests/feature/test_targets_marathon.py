@@ -99,6 +99,15 @@ def test_the_line_of_the_application_serves_from_the_mounted_folder_as_nobody(pe
             assert psutil.Process(process.pid).uids().real == 65534
 
 
+def test_a_listener_that_passes_tls_through_too_serves_as_nobody(person: Home) -> None:
+    with Upstream() as upstream:
+        sealed = cluster(person.path, "sealed", upstream, mode="passthrough")
+        folder, found = app(person, gate_file(person.path, cluster(person.path, "one", upstream), sealed))
+        with started(found, folder, program("haproxy-wheel")) as process:
+            eventually(lambda: answers(found["portDefinitions"][0]["port"]), "what is opened is reached over the hop")
+            assert psutil.Process(process.pid).uids().real == 65534
+
+
 def answers(port: int) -> bool:
     """Whether the gate answers for its API server."""
     try:

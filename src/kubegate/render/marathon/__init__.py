@@ -17,7 +17,8 @@ DEFAULT_FOLDER = "/srv/kubegate"
 # Where the official images look for their configuration.
 MOUNTED = "/usr/local/etc/haproxy"
 # Root may read the keys and bind any port; HAProxy then goes on as nobody, by numbers that need no line in /etc/passwd.
-_NOBODY = ["uid 65534", "gid 65534"]
+# The socket between sections of a listener of both modes is made by root, and used by nobody.
+_NOBODY = ["uid 65534", "gid 65534", "unix-bind uid 65534 gid 65534"]
 _USUAL_DRAIN_SECONDS = 30
 REFUSED: Refusals = standalone.REFUSED
 
