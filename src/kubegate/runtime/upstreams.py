@@ -20,6 +20,7 @@ from kubegate.model.names import printable
 from kubegate.model.planner import verified_name
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.certificate import check_ca
+from kubegate.pki.pem import without_keys
 from kubegate.runtime import gather
 from kubegate.runtime.discovery import Discovery
 from kubegate.runtime.findings import Findings
@@ -80,6 +81,7 @@ def _listed(cluster: ClusterConfig, at: Callable[..., str], environ: Mapping[str
             problems.append(Problem(ca_where, "file.unreadable", message))
         else:
             problems = check_ca(ca_pem, printable(str(upstream.ca)))
+            ca_pem = without_keys(ca_pem)
     elif not upstream.insecure:
         ca_pem, problems = gather.system_ca(at("ca"), "name the cluster's CA bundle there", environ)
     if problems:
