@@ -92,6 +92,11 @@ def _problems(found: tuple[Site, ...], options: ClusterOptions) -> Iterator[Prob
         yield Problem("--image", "target.flag", message, "name one that has kubegate, as in registry.example.com/kubegate:1")
     yield from sites.listener_problems(declared)
     yield from _port_problems(options)
+    metrics = declared.config.metrics
+    if metrics is not None and not (metrics.address.is_loopback or metrics.address.is_wildcard):
+        message = f"{metrics.address} is an address of one machine, which no pod has"
+        hint = f"write 0.0.0.0:{metrics.address.port} or [::]:{metrics.address.port}, which pods of the namespace alone reach"
+        yield Problem(declared.places.at("metrics", "address"), "target.value", message, hint)
     for site in found:
         yield from sites.certificate_problems(site, declared)
         yield from sites.upstream_problems(site, options)
