@@ -81,7 +81,7 @@ def test_what_only_an_operator_can_do_is_printed_and_not_done(person: Home) -> N
         file = person.path / "kubegate.yaml"
         file.write_text(yaml.safe_dump(gate_file(person.path, cluster(person.path, "one", upstream))))
         done = kubegate("render", "marathon", "-c", str(file), "--out", str(person.path / "set"), home=person)
-    assert "next: dcos marathon app add /srv/kubegate/app.json" in done.stdout
+    assert "next: dcos marathon app add app.json" in done.stdout
     assert "next: an A record for one.test with the addresses of the public agents" in done.stdout
     assert "note: Marathon itself was not run" in done.stdout
 

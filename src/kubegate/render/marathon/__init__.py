@@ -33,7 +33,7 @@ def render(plan: Plan, options: Options) -> Rendered:
     return Rendered(
         (Artefact(APP_FILE, text.encode()), *held.artefacts),
         (*held.notes, "Marathon itself was not run: app.json is held against its published schema"),
-        (f"the set in {folder} on every public agent", f"dcos marathon app add {folder}/{APP_FILE}", *records),
+        (f"the set in {folder} on every public agent", f"dcos marathon app add {APP_FILE}", *records),
     )
 
 
