@@ -438,3 +438,12 @@ def test_what_the_engine_may_not_do_is_said() -> None:
     assert not any("BackendTLSPolicy is accepted" in note for note in rendered("gateway-api", written(passed)).notes)
     allowing = written(cluster(allow=["10.0.0.0/8"]))
     assert any("use-forwarded-headers" in note for note in rendered("ingress-nginx", allowing).notes)
+
+
+def test_a_release_that_is_called_like_a_number_stays_text() -> None:
+    files = [one.content.decode() for one in rendered("helm", BASE).artefacts if one.name.endswith("serviceaccount.yaml")]
+    [made] = [
+        yaml.safe_load(text.replace("{{ .Release.Name }}", "123").replace("{{ .Release.Namespace }}", "1e3")) for text in files
+    ]
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("123", "1e3")
+    assert made["metadata"]["labels"]["app.kubernetes.io/instance"] == "123"
