@@ -32,12 +32,6 @@ def blocks(pem: bytes) -> Iterator[Block]:
         yield Block(match[1].decode("ascii", "backslashreplace"), match[0] + b"\n")
 
 
-def without_keys(pem: bytes) -> bytes:
-    """The same text, or, if a private key is in it, its other blocks alone: what is public may be shown to everybody."""
-    found = list(blocks(pem))
-    return b"".join(one.text for one in found if not one.is_key) if any(one.is_key for one in found) else pem
-
-
 def is_cut_off(pem: bytes) -> bool:
     """Whether some block begins but does not end, as in a file that was copied in part."""
     return len(_BEGIN.findall(pem)) > sum(1 for _ in blocks(pem))

@@ -16,7 +16,6 @@ from kubegate.model.facts import ServerFact, UpstreamFacts
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.pki.certificate import check_ca
-from kubegate.pki.pem import without_keys
 from kubegate.pki.system import system_ca_file
 from kubegate.system.files import reason
 
@@ -149,7 +148,7 @@ async def _dial(at: Endpoint) -> None:
 def context_ca(context: Context, environ: Mapping[str, str]) -> tuple[bytes | None, list[Problem]]:
     """The CA bundle that verifies the API server: the kubeconfig's, else the system's."""
     if context.ca_pem is not None:
-        return without_keys(context.ca_pem), check_ca(context.ca_pem, context.ca_where)
+        return context.ca_pem, check_ca(context.ca_pem, context.ca_where)
     where, hint = place(context, "certificate-authority"), "add the cluster's CA there, or install ca-certificates"
     return system_ca(where, hint, environ)
 
