@@ -78,7 +78,13 @@ def upstream_problems(site: Site, options: ClusterOptions) -> Iterator[Problem]:
         yield Problem(where, "target.upstream", "it is reached without TLS", "name its HTTPS address")
     for server in site.servers:
         address = ipaddress.ip_address(server.host)
-        if address.is_loopback or address.is_link_local or address.is_unspecified:
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        if mapped is not None:
+            message = f"{server} is an IPv4 address in the form of IPv6, which EndpointSlices cannot hold"
+            yield Problem(where, "target.upstream", message, f"write {Endpoint(str(mapped), server.port)}")
+        elif address.is_multicast:
+            yield Problem(where, "target.upstream", f"{server} is no address of one server", "name that of an API server")
+        elif address.is_loopback or address.is_link_local or address.is_unspecified:
             message = f"{server} is an address that means this machine, and another one wherever else it is used"
             yield Problem(where, "target.upstream", message, "name an address that the cluster's nodes reach")
 

@@ -267,6 +267,13 @@ def test_every_file_says_from_what_it_was_made(target: str) -> None:
         *((target, lambda d: d["clusters"][0].pop("certificate"), "clusters.certificate") for target in TARGETS),
         *((target, listener(address="127.0.0.1:443"), "listeners.address") for target in TARGETS),
         *((target, upstream(servers=["127.0.0.1:6443"]), "clusters.upstream") for target in TARGETS),
+        *((target, upstream(servers=["[::ffff:10.0.0.1]:6443"]), "clusters.upstream") for target in TARGETS),
+        *((target, upstream(servers=["224.0.0.1:6443"]), "clusters.upstream") for target in TARGETS),
+        (
+            "kubernetes",
+            lambda d: (d["listeners"][0].update(name="kubegate-metrics"), d.update(metrics={"address": "0.0.0.0:9100"})),
+            "listeners.name",
+        ),
         ("contour", cluster(health={"interval": "1500ms"}), "clusters.health.interval"),
         ("ingress-nginx", cluster(timeouts={"connect": "2m"}), "clusters.timeouts.connect"),
         ("ingress-nginx", cluster(timeouts={"stream": "1500ms"}), "clusters.timeouts.stream"),
