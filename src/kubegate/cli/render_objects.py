@@ -48,7 +48,11 @@ def render(wanted: "WantedObjects", config: Path, out: Path | None, output: Outp
     if out is not None:
         write_folder(out, {one.name: (one.content, one.mode) for one in made.artefacts})
     if output is Output.JSON:
-        facts = {"notes": list(made.notes), "next": list(_steps(wanted, out)), "warnings": [asdict(one) for one in warnings]}
+        facts = {
+            "notes": list(made.notes),
+            "next": list(_steps(wanted, made, out)),
+            "warnings": [asdict(one) for one in warnings],
+        }
         show_json(facts | _files(made, out))
         return
     if out is None:
@@ -94,15 +98,13 @@ def _files(made: "Rendered", out: Path | None) -> dict[str, object]:
     return {"files": {one.name: one.content.decode() for one in _shown(made)}}
 
 
-def _steps(wanted: "WantedObjects", out: Path | None) -> Iterator[str]:
+def _steps(wanted: "WantedObjects", made: "Rendered", out: Path | None) -> Iterator[str]:
     if out is None:
         return
     folder = shlex.quote(str(out))
     if wanted.target == "helm":
-        yield (
-            f"helm install {wanted.name} {folder}/chart --namespace {wanted.namespace} --create-namespace "
-            f"--values {folder}/values-keys.yaml"
-        )
+        keys = "".join(f" --values {folder}/{one.name}" for one in made.artefacts if one.secret)
+        yield f"helm install {wanted.name} {folder}/chart --namespace {wanted.namespace} --create-namespace{keys}"
     else:
         yield f"kubectl apply --server-side -f {folder}"
 
@@ -117,5 +119,5 @@ def _beside(made: "Rendered", warnings: tuple[Problem, ...], wanted: "WantedObje
         yield line(("note: ", "bold"), f"not printed, for private keys are in it: {', '.join(hidden)}; --out writes all")
     for note in made.notes:
         yield line(("note: ", "bold"), note)
-    for step in _steps(wanted, out):
+    for step in _steps(wanted, made, out):
         yield line(("next: ", "bold"), step)

@@ -454,3 +454,11 @@ def test_a_release_that_is_called_like_a_number_stays_text() -> None:
     ]
     assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("123", "1e3")
     assert made["metadata"]["labels"]["app.kubernetes.io/instance"] == "123"
+
+
+def test_a_chart_without_keys_asks_for_no_file_of_them() -> None:
+    for document, asked in ((BASE, True), (written(passed), False)):
+        found = rendered("helm", document)
+        said = " ".join([*found.notes, *(one.content.decode() for one in found.artefacts if "/templates/" not in one.name)])
+        assert ("--values FOLDER/values-keys.yaml" in said) == asked
+        assert ("values-keys.yaml" in {one.name for one in found.artefacts}) == asked
