@@ -1,8 +1,7 @@
 """The commands of `kubegate`, and what is common to all of them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -53,7 +52,7 @@ ROWS = (
 
 
 class _Program(TyperGroup):
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """`ROWS` instead of a line for each command."""
         del ctx
         with formatter.section("Commands"):
