@@ -91,6 +91,18 @@ def test_a_ca(ca: Path) -> None:
     assert verified(ca / "ca.crt", ca / "ca.crt")
 
 
+def test_a_folder_that_others_use_is_not_closed_to_them(person: Home) -> None:
+    folder = person.path / "etc"
+    folder.mkdir(mode=0o755)
+    (folder / "hosts").write_text("")
+    assert refused(person, "ca", "init", str(folder)) == ["certs.out"]
+    assert mode(folder) == 0o755
+    assert [one.name for one in folder.iterdir()] == ["hosts"]
+    (folder / "hosts").unlink()
+    certs(person, "ca", "init", str(folder))
+    assert mode(folder) == 0o700
+
+
 def test_a_server_by_openssl_and_curl(person: Home, ca: Path) -> None:
     base = person.path / "gate"
     found = certs(
@@ -343,7 +355,7 @@ def test_revoked_by_file_fingerprint_and_user(person: Home, ca: Path) -> None:
         one["certificate"]["not_after"] for one in issued.values()
     ]
     assert "checks no revocation list" in " ".join(done["reach"])
-    listed = [line.split()[0] for line in (ca / "revoked").read_text().splitlines()]
+    listed = [line.split()[0].partition("+")[0] for line in (ca / "revoked").read_text().splitlines()]
     assert listed == [one["certificate"]["sha256"].replace(":", "") for one in issued.values()]
     again = certs(person, "revoke", "alice", "--ca", str(ca))
     assert [one["newly_revoked"] for one in again["certificates"]] == [False]
