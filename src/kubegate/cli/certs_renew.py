@@ -140,8 +140,8 @@ class _Old:
 
         assert issued.key is not None
         if self._key_file == self.file:
-            return [NewFile.instead_of(self.file, bundle(issued.chain, issued.key))]
-        key = NewFile.instead_of(self._key_file, key_pem(issued.key))
+            return [NewFile.instead_of(self.file, bundle(issued.chain, issued.key)).kept_from_others()]
+        key = NewFile.instead_of(self._key_file, key_pem(issued.key)).kept_from_others()
         return [key, NewFile.instead_of(self.file, pem_chain(issued.chain))]
 
 
