@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubegate.cluster.client import ApiClient
-from kubegate.cluster.errors import Refused
+from kubegate.cluster.errors import ClusterError, Refused
 from kubegate.cluster.kubeconfig import load
 from kubegate.cluster.login import log_in
 from kubegate.cluster.objects import NAMESPACED, Ref, delete, listed, ref_of, subjects
@@ -94,12 +94,12 @@ async def revoke(name: str, where: Where, environ: Mapping[str, str] = os.enviro
         if found is None:
             raise InvalidInput([_no_such(name, await _found(client, where, ""))])
         removed, trouble = await _remove(client, found.objects)
+        if trouble:
+            done = ", ".join(map(str, removed)) or "nothing"
+            raise HalfRevoked(
+                f"{'; '.join(trouble)}; taken away was: {done}", f"run it again as somebody who may: kubegate revoke {name}"
+            )
         foreign, unknown = await _foreign(client, where, found)
-    if trouble:
-        done = ", ".join(map(str, removed)) or "nothing"
-        raise HalfRevoked(
-            f"{'; '.join(trouble)}; taken away was: {done}", f"run it again as somebody who may: kubegate revoke {name}"
-        )
     means = (
         "its certificate has them until it expires"
         if found.kind is Kind.CERTIFICATE
@@ -155,8 +155,10 @@ async def _remove(client: ApiClient, refs: Sequence[Ref]) -> tuple[list[Ref], li
     for ref in refs:
         try:
             await delete(client, ref)
-        except Refused as error:
+        except ClusterError as error:
             trouble.append(error.message)
+            if not isinstance(error, Refused):
+                break
         else:
             removed.append(ref)
     return removed, trouble
