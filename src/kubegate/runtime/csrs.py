@@ -82,18 +82,32 @@ async def look(client: ApiClient, wanted: Wanted) -> Found:
 
 
 async def settle(
-    client: ApiClient, found: Found, kind: State, reason: str, message: str, *, done: Callable[[Done], None]
+    client: ApiClient, found: Found, kind: State, reason: str, message: str, *, unseen: bool = False, done: Callable[[Done], None]
 ) -> tuple[Done, ...]:
-    """Approve or deny what was shown: an object that changed since is left alone, and said to be stale. Raises Unreachable."""
+    """Approve or deny what was shown: an object that changed since is left alone, and said to be stale. Raises Unreachable.
+
+    `unseen`: nobody named or saw them one by one, so that what something speaks against is not approved.
+    """
     outcomes = []
     for review in found.reviews:
-        if review.request is None and kind is State.APPROVED:
-            outcome = Done(review.csr.name, f"it is not approved, for what would be signed cannot be shown: {review.wrong[0]}")
+        if why := _why_not(review, found.blind, unseen=unseen) if kind is State.APPROVED else "":
+            outcome = Done(review.csr.name, f"it is not approved, for {why}")
         else:
             outcome = await _settle(client, found.objects[review.csr.name], kind, reason, message)
         done(outcome)
         outcomes.append(outcome)
     return tuple(outcomes)
+
+
+def _why_not(review: Review, blind: str, *, unseen: bool) -> str:
+    if review.request is None:
+        return f"what would be signed cannot be shown: {review.wrong[0]}"
+    if unseen and (review.wrong or review.same_key):
+        against = review.wrong or (f"its key is also that of {', '.join(review.same_key)}",)
+        return f"something speaks against it, and it was not named: {'; '.join(against)}"
+    if unseen and blind and review.request.names:
+        return "nobody could say whose its names are, and it was not named"
+    return ""
 
 
 async def _settle(client: ApiClient, seen: Json, kind: State, reason: str, message: str) -> Done:
