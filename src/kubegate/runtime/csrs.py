@@ -1,6 +1,5 @@
 """Certificate signing requests of a cluster: looked at, with who holds their names, and decided as they were seen."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,8 +69,8 @@ class Done:
 
 async def look(client: ApiClient, wanted: Wanted) -> Found:
     """Look at requests. Raises Refused, and InvalidInput for names of which there is none."""
-    everything, known = await asyncio.gather(list_all(client, GROUP, labelSelector=wanted.labels), _holders(client))
-    held, blind = known
+    everything = await list_all(client, GROUP, labelSelector=wanted.labels)
+    held, blind = await _holders(client)
     read = [(read_csr(one), one) for one in everything]
     chosen = [(csr, one) for csr, one in read if wanted.fits(csr)]
     if missing := sorted(set(wanted.names) - {csr.name for csr, _ in chosen}):
@@ -136,11 +135,9 @@ def _explained(error: Refused, seen: Json) -> str:
 async def _holders(client: ApiClient) -> tuple[Holders | None, str]:
     """Who holds which name, or what this user may not ask."""
     try:
-        nodes, services, slices = await asyncio.gather(
-            list_all(client, "/api/v1/nodes", limit=20),
-            list_all(client, "/api/v1/services"),
-            client.api_servers(),
-        )
+        nodes = await list_all(client, "/api/v1/nodes", limit=20)
+        services = await list_all(client, "/api/v1/services")
+        slices = await client.api_servers()
     except Refused as error:
         return None, error.message
     return holders(nodes, services, [one.host for one in slices]), ""
