@@ -27,6 +27,7 @@ from kubegate.bootstrap.signing_request import NotOneRequest, read_request
 from tests.cluster.cluster import Cluster
 from tests.support.expose import Home, command
 from tests.support.requests import NODES, key, names, request, subject
+from tests.support.upstream import eventually
 
 CLIENT = ("digital signature", "client auth")
 SERVER = ("digital signature", "server auth")
@@ -185,6 +186,24 @@ def test_in_bulk_by_what_they_are(desk: Desk) -> None:
     assert desk.shown(other)["state"] == "Pending"
 
 
+def test_in_bulk_nothing_is_approved_that_something_speaks_against(desk: Desk, cluster: Cluster) -> None:
+    mine = {"batch": secrets.token_hex(4)}
+    node, address = node_of(cluster)
+    honest = desk.ask(request(node, names(node, address)), KUBELET_SERVING, SERVER, node=node, labels=mine)
+    thief = desk.ask(request(node, names(node, cluster.servers[0].address)), KUBELET_SERVING, SERVER, node=node, labels=mine)
+    done = desk.kubegate("approve", "--selector", f"batch={mine['batch']}", "--yes")
+    assert (done.returncode, f"{thief}: it is not approved" in done.stderr) == (1, True)
+    assert (desk.shown(thief)["state"], desk.shown(honest)["state"] in ("Approved", "Issued")) == ("Pending", True)
+    # Who names it has seen it.
+    assert desk.kubegate("approve", thief, "--yes").returncode == 0
+
+
+def test_large_requests_are_in_nobodys_way(desk: Desk) -> None:
+    large = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\0" * 90_000)
+    made = [desk.ask(request(of=subject("large"), more=[large]), API_CLIENT, CLIENT) for _ in range(8)]
+    assert desk.kubegate("deny", *made, "--yes").returncode == 0
+
+
 def test_without_the_right_the_refusal_says_which_is_lacking(desk: Desk, cluster: Cluster) -> None:
     name = desk.ask(request(of=subject("a")), API_CLIENT, CLIENT)
     viewer = cluster.accounts["viewer"].kubeconfig
@@ -196,6 +215,8 @@ def test_without_the_right_the_refusal_says_which_is_lacking(desk: Desk, cluster
     cluster.kubectl("create", *rights)
     cluster.kubectl("create", "clusterrolebinding", account, f"--clusterrole={account}", "--group=viewers")
     try:
+        # The API server learns of new rights a moment later.
+        eventually(lambda: cluster.kubectl("get", "csr", kubeconfig=viewer, check=False).returncode == 0)
         refused = desk.kubegate("approve", name, "--yes", kubeconfig=viewer)
         assert refused.returncode == 1
         assert f"the verb approve on signers with the name {API_CLIENT}" in refused.stderr
@@ -300,10 +321,9 @@ SHAPES = [
 def test_we_sign_what_the_controller_manager_signs_and_as_it_does(desk: Desk, cluster: Cluster) -> None:
     authority = x509.load_pem_x509_certificate(cluster.ca.certificate.read_bytes())
     issuer = Issuer(authority, load_pem_private_key(cluster.ca.key.read_bytes(), None))  # type: ignore[arg-type]
-    batch = {"batch": secrets.token_hex(4)}
-    asked = [(desk.ask(pem, signer, usages, seconds=3600, labels=batch), signer) for signer, pem, usages in SHAPES]
+    asked = [(desk.ask(pem, signer, usages, seconds=3600), signer) for signer, pem, usages in SHAPES]
     # An administrator's requests of kubelet clients are approved by the controller-manager itself; it may be first.
-    desk.kubegate("approve", "--selector", f"batch={batch['batch']}", "--yes")
+    desk.kubegate("approve", *(name for name, _ in asked), "--yes")
     signed = 0
     for name, signer in asked:
         found = desk.settled(name)

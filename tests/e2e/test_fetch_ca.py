@@ -45,7 +45,7 @@ def cluster_info(cluster: Cluster) -> Iterator[None]:
     kubectl("apply", "-f", "-", input=ROLE)
     key = f"jws-kubeconfig-{cluster.bootstrap_token.partition('.')[0]}"
     try:
-        until(lambda: key in kubectl("get", "configmap", "cluster-info", "-n", "kube-public", "-o", "yaml").stdout)
+        until(lambda: key in kubectl("get", "configmap", "cluster-info", "-n", "kube-public", "-o", "yaml").stdout, 90)
         yield
     finally:
         kubectl("delete", "configmap", "cluster-info", "-n", "kube-public")

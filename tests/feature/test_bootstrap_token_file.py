@@ -1,6 +1,7 @@
 """`kubegate bootstrap token-file` on real files."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -80,3 +81,14 @@ def test_a_link_stays_one(person: Home, file: Path) -> None:
     assert run(person, "add", file, *USER)[0] == 0
     assert file.is_symlink()
     assert "kubelet-bootstrap" in real.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_stays_with_its_owner_and_is_for_no_others(person: Home, file: Path) -> None:
+    """kube-apiserver may run as another user, and would not start if it could not read it."""
+    file.touch()
+    file.chmod(0o644)
+    os.chown(file, 1234, 2345)
+    assert run(person, "add", file, *USER)[0] == 0
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 2345, 0o640)

@@ -91,6 +91,18 @@ def test_a_ca(ca: Path) -> None:
     assert verified(ca / "ca.crt", ca / "ca.crt")
 
 
+def test_a_folder_that_others_use_is_not_closed_to_them(person: Home) -> None:
+    folder = person.path / "etc"
+    folder.mkdir(mode=0o755)
+    (folder / "hosts").write_text("")
+    assert refused(person, "ca", "init", str(folder)) == ["certs.out"]
+    assert mode(folder) == 0o755
+    assert [one.name for one in folder.iterdir()] == ["hosts"]
+    (folder / "hosts").unlink()
+    certs(person, "ca", "init", str(folder))
+    assert mode(folder) == 0o700
+
+
 def test_a_server_by_openssl_and_curl(person: Home, ca: Path) -> None:
     base = person.path / "gate"
     found = certs(
@@ -291,9 +303,11 @@ def test_renewed_in_place(person: Home, ca: Path) -> None:
     before = (crt.read_bytes(), key.read_bytes())
     assert certs(person, "renew", str(crt), "--ca", str(ca), "--within", "5d")["files"] == []
     assert (crt.read_bytes(), key.read_bytes()) == before
+    key.chmod(0o644)
     found = certs(person, "renew", str(crt), "--ca", str(ca), "--within", "20d")
     assert found["certificate"]["days_left"] in (9, 10)
-    assert mode(key) == 0o600
+    # A new key is not for everybody, even where the old one was.
+    assert mode(key) == 0o640
     assert verified(ca / "ca.crt", crt, "-verify_hostname", "gate.example.test")
     assert before[0] != crt.read_bytes()
     assert before[1] != key.read_bytes()
@@ -343,7 +357,7 @@ def test_revoked_by_file_fingerprint_and_user(person: Home, ca: Path) -> None:
         one["certificate"]["not_after"] for one in issued.values()
     ]
     assert "checks no revocation list" in " ".join(done["reach"])
-    listed = [line.split()[0] for line in (ca / "revoked").read_text().splitlines()]
+    listed = [line.split()[0].partition("+")[0] for line in (ca / "revoked").read_text().splitlines()]
     assert listed == [one["certificate"]["sha256"].replace(":", "") for one in issued.values()]
     again = certs(person, "revoke", "alice", "--ca", str(ca))
     assert [one["newly_revoked"] for one in again["certificates"]] == [False]

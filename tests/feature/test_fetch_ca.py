@@ -147,6 +147,19 @@ def test_a_pin_that_would_come_too_late_is_refused(person: Home, upstream: Upstr
     assert len(upstream.wires) == before
 
 
+def test_no_credential_for_another_ca_of_the_kubeconfig_than_the_pinned_one(person: Home) -> None:
+    old = authority("another CA of the cluster")
+    with Upstream(leaf=forge("kube-apiserver", old, names=["127.0.0.1"])) as other:
+        both = cluster_authority().pem + old.pem
+        config = kubeconfig(person.path / "config", f"https://127.0.0.1:{other.port}", ca=both)
+        words = ("certs", "fetch-ca", "--from", "configmap", "--kubeconfig", str(config))
+        assert kubegate(*words, "--pin", pin(cluster_authority()), home=person).returncode == 1
+        assert SECRET.encode() not in other.received()
+        # Whoever pins both means both.
+        kubegate(*words, "--pin", pin(cluster_authority()), "--pin", pin(old), home=person)
+        assert SECRET.encode() in other.received()
+
+
 def test_what_this_machine_trusts_counts_as_for_kubectl(person: Home, upstream: Upstream) -> None:
     """A publicly trusted front: the credential goes to it, and the cluster's CA that it gives has to be confirmed."""
     upstream.at(CONFIG_MAP, answers({"kind": "ConfigMap", "data": {"ca.crt": EVIL.pem.decode()}}))

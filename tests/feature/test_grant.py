@@ -175,3 +175,42 @@ def test_a_token_of_another_lifetime_is_told(person: Home, api: Api) -> None:
     assert not any(one.values("impersonate-user") for one in reviews)
     assert "granted-token" not in done.stdout
     assert "granted-token" in (person.path / "ci.kubeconfig").read_text()
+
+
+def test_a_revocation_in_one_namespace_does_not_claim_more(person: Home, api: Api) -> None:
+    """The account lives in another namespace, where it may do things, too; and a second one has the same name."""
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    subjects = [
+        {"kind": "ServiceAccount", "name": "ci", "namespace": "dev"},
+        {"kind": "User", "name": "kubegate:ci:0123456789ab"},
+    ]
+    labels = {"app.kubernetes.io/managed-by": "kubegate", "kubegate.dev/grant": "ci"}
+
+    def binding(number: int, name: str, **more: Any) -> dict[str, Any]:
+        return {"metadata": {"name": name, "namespace": "stage", "uid": name, **more}, "subjects": [subjects[number]]}
+
+    own = [binding(0, "one", labels=labels), binding(1, "two", labels=labels)]
+    foreign = [binding(0, "theirs"), binding(1, "theirs-too")]
+    for kind in ("clusterrolebindings", "clusterroles"):
+        api.upstream.at(f"{rbac}/{kind}", says(200, {"items": []}))
+    api.upstream.at("/apis/certificates.k8s.io/v1/certificatesigningrequests", says(200, {"items": []}))
+    api.upstream.at("/api/v1/namespaces/stage/serviceaccounts", says(200, {"items": []}))
+    api.upstream.at(f"{rbac}/namespaces/stage/roles", says(200, {"items": []}))
+
+    def bindings(exchange: Exchange) -> None:
+        says(200, {"items": own if "labelSelector" in exchange.request.target else own + foreign})(exchange)
+
+    api.upstream.at(f"{rbac}/namespaces/stage/rolebindings", bindings)
+    for one in own:
+        api.upstream.at(f"{rbac}/namespaces/stage/rolebindings/{one['metadata']['name']}", says(200, {}))
+    config = kubeconfig(person.path / "config", f"https://127.0.0.1:{api.upstream.port}")
+    done = kubegate("revoke", "ci", "-n", "stage", "--kubeconfig", str(config), "--output", "json", home=person)
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert found["removed"] == ["RoleBinding stage/one", "RoleBinding stage/two"]
+    assert found["boundByOthers"] == ["RoleBinding stage/theirs", "RoleBinding stage/theirs-too"]
+    assert "logs in as kubegate:ci:0123456789ab" in found["remains"][0]
+    assert "those in other namespaces" in found["remains"][0]
+    assert "system:serviceaccount:dev:ci was not found where it was looked for" in found["remains"][1]
+    assert "of no use" not in done.stdout
+    assert "other namespaces than stage were not looked for" in found["unknown"][0]

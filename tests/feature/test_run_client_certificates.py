@@ -12,10 +12,12 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from kubegate.pki.ca import Authority
 from kubegate.system.network import free_port
-from tests.support.clients import clients_authority, declared, dial, dial2, fingerprint, holding, person, revoke
+from tests.support.clients import clients_authority, declared, dial, dial2, fingerprint, holding, person, revoke, twin
 from tests.support.commands import facts, said
 from tests.support.expose import Home, home
 from tests.support.forge import Forged, forge
@@ -252,6 +254,25 @@ def test_what_people_type(place: Home, upstream: Upstream) -> None:
         gate.wait_for("1 client certificate is revoked")
         assert [_curl(gate, user) for user in ("", "alice", "bob")] == ["401", "403", "200"]
         assert gate.status().reloads == 0
+
+
+def test_a_revoked_certificate_in_its_other_form(place: Home, upstream: Upstream) -> None:
+    """Whoever has a certificate can write its ECDSA signature in two ways, of which either is valid."""
+    ca = place.path / "ca"
+    facts("certs", "ca", "init", str(ca), home=place)
+    facts("certs", "issue", "client", "--ca", str(ca), "--user", "alice", "--out", str(place.path / "alice"), home=place)
+    alice = x509.load_pem_x509_certificate((place.path / "alice.crt").read_bytes())
+    other = twin(alice, 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551)
+    (place.path / "twin.crt").write_bytes(other.public_bytes(serialization.Encoding.PEM))
+    (place.path / "twin.key").write_bytes((place.path / "alice.key").read_bytes())
+    listener = {"clientCertificates": {"ca": "ca/ca.crt", "revoked": "ca/revoked"}}
+    with run(gate_file(place.path, cluster(place.path, "one", upstream), listener=listener), place) as gate:
+        gate.until_up("one")
+        (place.path / "front.crt").write_bytes(front_authority().pem)
+        assert [_curl(gate, user) for user in ("alice", "twin")] == ["200", "200"]
+        facts("certs", "revoke", "alice", "--ca", str(ca), home=place)
+        gate.wait_for("1 client certificate is revoked")
+        assert [_curl(gate, user) for user in ("alice", "twin")] == ["403", "403"]
 
 
 def _curl(gate: Running, user: str) -> str:

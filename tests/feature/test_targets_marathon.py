@@ -81,7 +81,7 @@ def test_what_only_an_operator_can_do_is_printed_and_not_done(person: Home) -> N
         file = person.path / "kubegate.yaml"
         file.write_text(yaml.safe_dump(gate_file(person.path, cluster(person.path, "one", upstream))))
         done = kubegate("render", "marathon", "-c", str(file), "--out", str(person.path / "set"), home=person)
-    assert "next: dcos marathon app add /srv/kubegate/app.json" in done.stdout
+    assert "next: dcos marathon app add app.json" in done.stdout
     assert "next: an A record for one.test with the addresses of the public agents" in done.stdout
     assert "note: Marathon itself was not run" in done.stdout
 
@@ -96,6 +96,15 @@ def test_the_line_of_the_application_serves_from_the_mounted_folder_as_nobody(pe
         port = found["portDefinitions"][0]["port"]
         with started(found, folder, program(engine)) as process:
             eventually(lambda: answers(port), "it serves")
+            assert psutil.Process(process.pid).uids().real == 65534
+
+
+def test_a_listener_that_passes_tls_through_too_serves_as_nobody(person: Home) -> None:
+    with Upstream() as upstream:
+        sealed = cluster(person.path, "sealed", upstream, mode="passthrough")
+        folder, found = app(person, gate_file(person.path, cluster(person.path, "one", upstream), sealed))
+        with started(found, folder, program("haproxy-wheel")) as process:
+            eventually(lambda: answers(found["portDefinitions"][0]["port"]), "what is opened is reached over the hop")
             assert psutil.Process(process.pid).uids().real == 65534
 
 

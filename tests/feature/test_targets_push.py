@@ -1,5 +1,6 @@
 """`kubegate render --push`: the whole set or nothing, to a machine whose host key is known, over the real sshd."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -8,10 +9,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import asyncssh
 import pytest
 import yaml
 
+from kubegate.render.targets import Artefact, Rendered
+from kubegate.runtime import push
 from tests.support.commands import facts, said
 from tests.support.engines import check
 from tests.support.expose import command, home, kubegate
@@ -129,6 +134,62 @@ def test_a_folder_that_no_push_has_made_is_left_alone(there: Machine) -> None:
     assert problem["code"] == "push.folder"
     assert (there.link / "precious").read_text() == "kept"
     assert not there.folders()
+
+
+def test_a_link_that_no_push_has_made_is_left_alone(there: Machine) -> None:
+    (there.folder / "mine").mkdir()
+    there.link.symlink_to("mine")
+    [problem] = facts(*words(there), home=there.person, code=2)["problems"]
+    assert problem["code"] == "push.folder"
+    assert there.link.readlink() == Path("mine")
+
+
+def test_what_cannot_be_written_here_is_not_pushed_and_what_is_not_pushed_is_not_left_here(there: Machine) -> None:
+    out = there.person.path / "set"
+    out.mkdir()
+    [problem] = facts(*words(there), "--out", str(out), home=there.person, code=2)["problems"]
+    assert problem["code"] == "out.folder"
+    assert not list(there.folder.iterdir()), "nothing was changed there"
+    out.rmdir()
+    facts(*words(there, f"{there.destination}/no/such/gate"), "--out", str(out), home=there.person, code=1)
+    assert not out.exists()
+
+
+def test_a_set_that_is_in_its_place_is_not_removed_by_what_comes_after(there: Machine) -> None:
+    to = push.destination(there.destination)
+
+    class Late:
+        """Is ended after the link was switched, before that is heard of; and cannot list what is beside it."""
+
+        def __init__(self, sftp: Any, *, ended: bool) -> None:
+            self._sftp, self._ended = sftp, ended
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._sftp, name)
+
+        async def posix_rename(self, *paths: str) -> None:
+            await self._sftp.posix_rename(*paths)
+            if self._ended:
+                raise asyncio.CancelledError
+
+        async def listdir(self, path: str) -> list[str]:
+            raise asyncssh.SFTPPermissionDenied(path)
+
+    made = Rendered((Artefact("one", b"1"),))
+    options = {"known_hosts": str(there.known_hosts), "client_keys": [str(there.person.path / ".ssh" / "id_ed25519")]}
+
+    async def twice() -> None:
+        async with (
+            asyncssh.connect("127.0.0.1", there.port, host_key_alias=HOST, config=None, **options) as connection,
+            connection.start_sftp_client() as sftp,
+        ):
+            with pytest.raises(asyncio.CancelledError):
+                await push._copy(Late(sftp, ended=True), made, to)  # type: ignore[arg-type]
+            assert (there.link / "one").read_text() == "1"
+            await push._copy(Late(sftp, ended=False), made, to)  # type: ignore[arg-type]
+
+    asyncio.run(twice())
+    assert (there.link / "one").read_text() == "1"
 
 
 def test_a_parent_folder_that_is_missing_is_told_with_the_command_that_makes_it(there: Machine) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kubegate.cli.new_folder import write_folder
 from tests.support.commands import facts, said
 from tests.support.expose import Home, kubegate
 from tests.support.run import Document, cluster, gate_file
@@ -156,3 +157,35 @@ def test_whole_paths_begin_with_the_prefix(person: Home, upstream: Upstream) -> 
 def test_a_list_of_files_by_the_stock_haproxys_own_check(person: Home, upstream: Upstream) -> None:
     file = declare(person, cluster(person.path, "one", upstream))
     assert facts("render", "haproxy", "--standalone", "-c", file, home=person)["checkedBy"].startswith("HAProxy 2.")
+
+
+@each
+def test_a_key_in_the_file_of_a_ca_is_shown_to_nobody(person: Home, upstream: Upstream, words: list[str]) -> None:
+    declared = cluster(person.path, "one", upstream)
+    ca = person.path / declared["upstream"]["ca"]
+    key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+    ca.write_text(key + ca.read_text())
+    file, out = declare(person, declared), person.path / "set"
+    said("render", *words, "-c", file, "--out", str(out), home=person)
+    assert any(path.name.startswith("ca-") for path in out.iterdir())
+    assert not [path.name for path in out.iterdir() if "c2VjcmV0" in path.read_text()]
+
+
+def test_a_flag_that_says_nothing_to_a_target_is_refused(person: Home, upstream: Upstream) -> None:
+    file = declare(person, cluster(person.path, "one", upstream))
+    for words, flags in (
+        (["haproxy"], ["--image", "--program", "--gateway-class", "--gateway-namespace", "--namespace", "--name"]),
+        (["haproxy", "--standalone"], ["--image", "--program", "--gateway-class", "--gateway-namespace", "--namespace"]),
+        (["contour"], ["--image", "--gateway-class", "--gateway-namespace"]),
+        (["kubernetes"], ["--gateway-class", "--gateway-namespace"]),
+    ):
+        given = [word for flag in flags for word in (flag, "one")]
+        problems = facts("render", *words, "-c", file, *given, home=person, code=2)["problems"]
+        assert {one["where"] for one in problems} == {f"{flag} one" for flag in flags}, words
+
+
+def test_a_folder_that_cannot_be_filled_is_not_left_half_full(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    with pytest.raises(OSError, match="exists"):
+        write_folder(out, {"one": (b"", 0o644), "two/three": (b"", 0o600), "two": (b"", 0o644)})
+    assert not out.exists()

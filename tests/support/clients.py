@@ -7,6 +7,10 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
 from tests.support.expose import Home
 from tests.support.forge import CLIENT, Forged, forge
 from tests.support.rawh2 import Client as Client2
@@ -31,6 +35,15 @@ def person(
 def fingerprint(leaf: Forged) -> str:
     """Its SHA-256 in hexadecimal capitals."""
     return hashlib.sha256(leaf.der).hexdigest().upper()
+
+
+def twin(certificate: x509.Certificate, order: int) -> x509.Certificate:
+    """The same certificate with the other signature that is valid, by ECDSA on P-256 (`order` is that of the curve's group)."""
+    r, s = decode_dss_signature(certificate.signature)
+    der, body = certificate.public_bytes(serialization.Encoding.DER), certificate.tbs_certificate_bytes
+    signature = b"\0" + encode_dss_signature(r, order - s)
+    content = body + der[4 + len(body) :][: -len(certificate.signature) - 3] + bytes([3, len(signature)]) + signature
+    return x509.load_der_x509_certificate(b"\x30\x82" + len(content).to_bytes(2) + content)
 
 
 def holding(leaf: Forged | None, *issuers: Forged, tickets: bool = True) -> ssl.SSLContext:

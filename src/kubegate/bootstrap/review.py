@@ -91,6 +91,8 @@ def _suspicions(csr: Csr, request: SigningRequest, holders: Holders | None) -> S
         found.append("its group is system:masters, which may do everything")
     if len(request.common_names) > 1:
         found.append(f"it has several common names ({', '.join(request.common_names)}), of which the last counts")
+    if wild := [name for name in request.dns_names if "*" in name]:
+        found.append(f"{', '.join(wild)} stands for names of others, too")
     if request.other_names:
         found.append("it has alternative names of an unusual kind")
     return found

@@ -1,8 +1,9 @@
 """The commands of `kubegate`, and what is common to all of them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from kubegate import __version__
 from kubegate.cli import (
@@ -35,10 +36,35 @@ def proxy_command(context: typer.Context) -> None:
     proxy.main(context.args)
 
 
+# All commands on one screen: those that are used together stand together.
+ROWS = (
+    ("expose", "Expose the API server of a kubeconfig."),
+    ("run", "Run the gate that a file declares."),
+    ("check, diff, status, reload", "Look at a file first, then at what runs."),
+    ("render, schema, version", "What would run, here or on another engine."),
+    ("proxy", "What kubectl proxy does, without its faults."),
+    ("kubeconfig", "Make, merge and take apart kubeconfigs."),
+    ("grant, grants, revoke", "Limited accounts, in one command each."),
+    ("whoami, test-connection", "Who you are, and where a way to it ends."),
+    ("endpoints, trust", "Where its API is, and who is verified there."),
+    ("certs", "Certificates made, inspected and revoked."),
+    ("bootstrap, csr", "Nodes: tokens, and whose names they ask for."),
+)
+
+
+class _Program(TyperGroup):
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """`ROWS` instead of a line for each command."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(ROWS)
+
+
 app = typer.Typer(
     name="kubegate",
+    cls=_Program,
     help="The gate in front of the Kubernetes API server.",
-    epilog=examples("kubegate expose", "kubegate run -c kubegate.yaml", "kubegate proxy --help"),
+    epilog=examples("kubegate expose", "kubegate run -c kubegate.yaml"),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

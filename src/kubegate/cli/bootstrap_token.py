@@ -57,8 +57,11 @@ def create(
 
     with errors_reported(output, "nothing was made"):
         token = _wanted(lifetime, [one.value for one in usage or tuple(Usage)], group or [], description)
-        if out is not None and out.exists():
+        if out is not None and os.path.lexists(out):
             raise InvalidInput([Problem(f"--out {out}", "out.exists", "there is a file already", "choose another one")])
+        if out is not None and not os.access(out.absolute().parent, os.W_OK | os.X_OK):
+            message = "is in a folder that is not there, or that cannot be written to"
+            raise InvalidInput([Problem(f"--out {out}", "out.folder", message, "choose another one")])
         asyncio.run(made(token))
         if out is not None:
             with explained(f"{out} cannot be written; delete the token: kubegate bootstrap token delete {token.id}"):

@@ -120,6 +120,10 @@ def ca_init(
         made = asked.of(partial(Authority.create, name or [], common_name, lifetime=valid, kind=key_type), None)
         if (why := why_no_private_folder(folder)) is not None:
             asked.problems.append(Problem(printable(str(folder)), "certs.out", why, "choose another folder"))
+        elif folder.exists() and _shared(folder):
+            message = "holds other things and is open to others, whom a CA would lock out"
+            hint = "choose a folder of its own, which is made"
+            asked.problems.append(Problem(printable(str(folder)), "certs.out", message, hint))
         elif folder.exists():
             asked.places([folder / KEY, folder / CERTIFICATE], force=force)
         asked.raise_if_any()
@@ -134,6 +138,14 @@ def ca_init(
             files = (*files, revoked)
         bounds = constrained_to(made.certificate)
         written(made.certificate, files, [], output, ("vouches for", bounds))
+
+
+def _shared(folder: Path) -> bool:
+    """Whether a folder is one that others use for something else: as the folder of a CA it would be closed to them."""
+    from kubegate.pki.ca import CERTIFICATE, ISSUED, KEY, REVOKED
+
+    own = {KEY, CERTIFICATE, ISSUED, REVOKED}
+    return bool(folder.stat().st_mode & 0o077) and any(one.name not in own for one in folder.iterdir())
 
 
 def issue(
@@ -190,7 +202,7 @@ def issue(
         assert authority is not None
         files = formats.files(base, issued, form, password=password.get(), namespace=namespace)
         # Known before it is there: a certificate that nobody remembers could not be revoked by its name.
-        authority.note_issued(entry_of(issued.leaf, issued.leaf.not_after))
+        authority.note_issued(entry_of(issued.leaf, issued.leaf.not_after, authority.certificate))
         put(files, force=force)
         written(issued.leaf, files, issuing.cautions(wanted), output, ("subject", issued.leaf.subject))
 

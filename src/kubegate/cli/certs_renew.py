@@ -1,6 +1,7 @@
 """`kubegate certs renew` and `revoke`: certificates that are to last longer, or not as long as they say."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -128,7 +129,7 @@ class _Old:
             message = f"was issued by {self.leaf.issuer}, not by the CA in {printable(str(ca))}"
             raise InvalidInput([Problem(where, "certs.renew", message, "name the folder of its own CA by --ca")])
         issued = issue(authority, wanted, key=key)
-        authority.note_issued(entry_of(issued.leaf, issued.leaf.not_after))
+        authority.note_issued(entry_of(issued.leaf, issued.leaf.not_after, authority.certificate))
         return issued
 
     def files(self, issued: "Issued") -> list[NewFile]:
@@ -139,8 +140,8 @@ class _Old:
 
         assert issued.key is not None
         if self._key_file == self.file:
-            return [NewFile.instead_of(self.file, bundle(issued.chain, issued.key))]
-        key = NewFile.instead_of(self._key_file, key_pem(issued.key))
+            return [NewFile.instead_of(self.file, bundle(issued.chain, issued.key)).kept_from_others()]
+        key = NewFile.instead_of(self._key_file, key_pem(issued.key)).kept_from_others()
         return [key, NewFile.instead_of(self.file, pem_chain(issued.chain))]
 
 
@@ -175,7 +176,7 @@ def revoke(
                 meant[entry.sha256] = entry
         asked.raise_if_any()
         now = datetime.now(UTC)
-        new = [Entry(entry.sha256, now, entry.subject) for entry in meant.values() if entry.sha256 not in before]
+        new = [replace(entry, time=now) for entry in meant.values() if _adds(entry, before.get(entry.sha256))]
         if new:
             authority.revoke(new)
     told = _Reach(list(meant.values()), {entry.sha256 for entry in new}, str(ca / REVOKED))
@@ -185,6 +186,11 @@ def revoke(
         show(told.lines())
 
 
+def _adds(entry: "Entry", there: "Entry | None") -> bool:
+    """Whether a list knows less of a certificate than this."""
+    return there is None or bool(entry.twin and not there.twin)
+
+
 def _meant(text: str, authority: "Authority", issued: Sequence["Entry"]) -> Sequence["Entry"]:
     """The certificates that a word means, with their ends. Raises InvalidInput if it means none of this CA."""
     from kubegate.pki.certificate import load_bundle
@@ -192,11 +198,11 @@ def _meant(text: str, authority: "Authority", issued: Sequence["Entry"]) -> Sequ
 
     path, shown = Path(text), printable(text)
     if (sha256 := normal_fingerprint(text)) is not None:
-        found = [entry for entry in issued if entry.sha256 == sha256]
+        found = [entry for entry in issued if sha256 in (entry.sha256, entry.twin)]
         message = "is no certificate that this CA has issued"
     elif path.is_file():
         leaf = load_bundle(read(path), shown)[0]
-        found = [entry_of(leaf, leaf.not_after)] if leaf.is_issued_by(authority.certificate) else []
+        found = [entry_of(leaf, leaf.not_after, authority.certificate)] if leaf.is_issued_by(authority.certificate) else []
         message = f"was issued by {leaf.issuer}, not by this CA, so no gate that follows this CA would look for it"
     else:
         found = [entry for entry in issued if entry.time > datetime.now(UTC) and text in (entry.subject, _user(entry.subject))]

@@ -209,7 +209,8 @@ async def _decided(kubeconfig: Path | None, context: str | None, wanted: "Wanted
                 show(shown(found))
             if not found.reviews or not how.agreed(len(found.reviews)):
                 return outcomes
-            done = await settle(client, found, how.kind, how.reason, how.message, done=how.say)
+            unseen = how.yes and not wanted.names
+            done = await settle(client, found, how.kind, how.reason, how.message, unseen=unseen, done=how.say)
             again = [] if how.yes else [one.name for one in done if one.stale]
             outcomes += [one for one in done if one.name not in again]
             if not again:

@@ -15,7 +15,7 @@ from kubegate.cli.epilog import examples, group
 from kubegate.cli.options import OutputAs
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.system.files import explained, write_atomically
+from kubegate.system.files import explained, write_atomically, write_once
 
 if TYPE_CHECKING:
     from kubegate.cluster.kubeconfig_file import Entries, Merged
@@ -128,7 +128,10 @@ def _write(out: Path, content: bytes, *, force: bool) -> None:
             [Problem(f"--out {printable(str(out))}", "out.exists", "there is something of this name already", hint)]
         )
     with explained(f"{printable(str(out))} cannot be written", "name a file in a folder that is there"):
-        write_atomically(Path(os.path.realpath(out)), content)
+        if force:
+            write_atomically(Path(os.path.realpath(out)), content)
+        else:
+            write_once(out, content)
 
 
 def _written(out: Path, entries: "Entries") -> Iterator[Text]:

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from kubegate.cli import render_objects
 from kubegate.cli.console import Output, errors_reported, line, show, show_json
+from kubegate.cli.new_folder import write_folder
 from kubegate.cli.options import DEFAULT_FILE, ConfigFile, OutputAs
 from kubegate.cli.trial import GateFile
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.system.files import reason, write_new
 
 if TYPE_CHECKING:
     from kubegate.render.targets import Rendered
@@ -83,37 +83,44 @@ def command(
             render_objects.render(wanted, config, out, output, [flag for flag, value in of_no_use.items() if value])
             return
         if target is Target.HAPROXY and not standalone:
-            _of_this_machine(push, prefix)
+            others = {"--image": image, "--program": program, "--gateway-class": gateway_class}
+            others |= {"--gateway-namespace": gateway_namespace, "--namespace": _unusual(namespace), "--name": _unusual(name)}
+            _of_this_machine(push, prefix, others)
             files = _as_it_would_run(config, gate, keys=out is not None)
             if out is not None:
-                _write(out, {one: (content.encode(), 0o600) for one, content in files.items()})
+                write_folder(out, {one: (content.encode(), 0o600) for one, content in files.items()})
             _tell_as_it_would_run(out, files, output)
             return
-        others = {"--gateway-class": gateway_class, "--gateway-namespace": gateway_namespace}
+        others = {"--gateway-class": gateway_class, "--gateway-namespace": gateway_namespace, "--namespace": _unusual(namespace)}
         _checked(target, name, prefix, gate, {"--image": image, "--program": program, **others})
-        found, pushed = asyncio.run(_render(target, config, name, image, prefix, program, push, keep=out is not None))
-        if out is not None:
-            _write(out, {one.name: (one.content, one.mode) for one in found.rendered.artefacts})
+        found, pushed = asyncio.run(_render(target, config, name, image, prefix, program, push, out))
     if output is Output.JSON:
         show_json(_facts(found, out, pushed))
     else:
         _tell(found, out, pushed)
 
 
-def _of_this_machine(push: str, prefix: str) -> None:
+def _unusual(value: str) -> str:
+    """What was given for a flag that has this default where no target is to be renamed; empty if nothing was."""
+    return "" if value == "kubegate" else value
+
+
+def _of_this_machine(push: str, prefix: str, others: Mapping[str, str]) -> None:
+    message = "what this machine's gate would run, with its sockets, is of no use on another one"
     given = [flag for flag, value in (("--push", push), ("--prefix", prefix)) if value]
-    if given:
-        message = "what this machine's gate would run, with its sockets, is of no use on another one"
-        raise InvalidInput(Problem(flag, "render.standalone", message, "add --standalone") for flag in given)
+    problems = [Problem(flag, "render.standalone", message, "add --standalone") for flag in given]
+    problems += [_no_use(flag, value, Target.HAPROXY) for flag, value in others.items() if value]
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _no_use(flag: str, value: str, target: Target) -> Problem:
+    return Problem(f"{flag} {value}", "render.flag", f"it says nothing to {target}", "leave it out")
 
 
 def _checked(target: Target, name: str, prefix: str, gate: Path | None, others: Mapping[str, str]) -> None:
     fitting = {Target.MARATHON: "--image", Target.SYSTEMD: "--program"}
-    problems = [
-        Problem(f"{flag} {value}", "render.flag", f"it says nothing to {target}", "leave it out")
-        for flag, value in others.items()
-        if value and fitting.get(target) != flag
-    ]
+    problems = [_no_use(flag, value, target) for flag, value in others.items() if value and fitting.get(target) != flag]
     if not _NAME.fullmatch(name):
         hint = "write small letters, digits and dashes, at most 63, as in kubegate"
         problems.append(Problem(f"--name {name}", "render.name", "this is no name for a unit or an application", hint))
@@ -128,16 +135,24 @@ def _checked(target: Target, name: str, prefix: str, gate: Path | None, others: 
 
 
 async def _render(
-    target: Target, config: Path, name: str, image: str, prefix: str, program: str, push: str, *, keep: bool
+    target: Target, config: Path, name: str, image: str, prefix: str, program: str, push: str, out: Path | None
 ) -> "tuple[Set, Pushed | None]":
     from kubegate.runtime import push as pushing
     from kubegate.runtime.rendering import Wanted, render_for
 
     to = pushing.destination(push) if push else None
     folder = prefix or (to.folder if to else "")
-    wanted = Wanted(str(target), name, image, folder.rstrip("/"), program, lasting=keep or to is not None)
+    wanted = Wanted(str(target), name, image, folder.rstrip("/"), program, lasting=out is not None or to is not None)
     found = await render_for(wanted, config, os.environ)
-    return found, await pushing.push(found.rendered, to) if to else None
+    if out is not None:
+        write_folder(out, {one.name: (one.content, one.mode) for one in found.rendered.artefacts})
+    # What cannot be done here is known before anything is changed there.
+    try:
+        return found, await pushing.push(found.rendered, to) if to else None
+    except BaseException:
+        if out is not None:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def _as_it_would_run(config: Path, gate: Path | None, *, keys: bool) -> Mapping[str, str]:
@@ -217,21 +232,3 @@ def _facts(found: "Set", out: Path | None, pushed: "Pushed | None") -> dict[str,
     if out is not None or pushed is not None:
         return facts | {"files": [one.name for one in rendered.artefacts]}
     return facts | {"files": {one.name: one.content.decode() for one in rendered.artefacts if not one.secret}}
-
-
-def _write(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
-    """Write a new folder with these files, bytes and modes, or, if that fails, nothing."""
-    try:
-        folder.mkdir(mode=0o700)
-    except OSError as error:
-        hint = "name a folder that does not exist yet, in one that does"
-        message = f"the folder cannot be made: {reason(error)}"
-        raise InvalidInput([Problem(f"--out {folder}", "out.folder", message, hint)]) from None
-    try:
-        for name, (content, mode) in files.items():
-            path = folder / name
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_new(path, content, mode)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise

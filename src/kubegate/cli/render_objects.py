@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,8 +13,8 @@ import typer
 from rich.text import Text
 
 from kubegate.cli.console import Output, line, show, show_json
+from kubegate.cli.new_folder import write_folder
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.system.files import reason, write_new
 
 if TYPE_CHECKING:
     from kubegate.render.targets import Artefact, Rendered
@@ -45,9 +46,13 @@ def render(wanted: "WantedObjects", config: Path, out: Path | None, output: Outp
     _checked(wanted, out, of_no_use)
     made, warnings = asyncio.run(render_objects(wanted, config, os.environ))
     if out is not None:
-        _write(out, made)
+        write_folder(out, {one.name: (one.content, one.mode) for one in made.artefacts})
     if output is Output.JSON:
-        facts = {"notes": list(made.notes), "next": list(_steps(wanted, out)), "warnings": [asdict(one) for one in warnings]}
+        facts = {
+            "notes": list(made.notes),
+            "next": list(_steps(wanted, made, out)),
+            "warnings": [asdict(one) for one in warnings],
+        }
         show_json(facts | _files(made, out))
         return
     if out is None:
@@ -61,6 +66,13 @@ def render(wanted: "WantedObjects", config: Path, out: Path | None, output: Outp
 def _checked(wanted: "WantedObjects", out: Path | None, of_no_use: Sequence[str]) -> None:
     message = "it says nothing about objects of Kubernetes"
     problems = [Problem(flag, "target.flag", message, "leave it out") for flag in of_no_use]
+    for flag, value, targets in (
+        ("--image", wanted.image, ("kubernetes", "helm")),
+        ("--gateway-class", wanted.gateway_class, ("gateway-api",)),
+        ("--gateway-namespace", wanted.gateway_namespace, ("gateway-api",)),
+    ):
+        if value and wanted.target not in targets:
+            problems.append(Problem(f"{flag} {value}", "target.flag", f"it says nothing to {wanted.target}", "leave it out"))
     if not _NAME.fullmatch(wanted.name):
         hint = "write small letters, digits and dashes, at most 40, a letter first"
         problems.append(Problem(f"--name {wanted.name}", "target.flag", "objects cannot have this name", hint))
@@ -86,16 +98,15 @@ def _files(made: "Rendered", out: Path | None) -> dict[str, object]:
     return {"files": {one.name: one.content.decode() for one in _shown(made)}}
 
 
-def _steps(wanted: "WantedObjects", out: Path | None) -> Iterator[str]:
+def _steps(wanted: "WantedObjects", made: "Rendered", out: Path | None) -> Iterator[str]:
     if out is None:
         return
+    folder = shlex.quote(str(out))
     if wanted.target == "helm":
-        yield (
-            f"helm install {wanted.name} {out}/chart --namespace {wanted.namespace} --create-namespace "
-            f"--values {out}/values-keys.yaml"
-        )
+        keys = "".join(f" --values {folder}/{one.name}" for one in made.artefacts if one.secret)
+        yield f"helm install {wanted.name} {folder}/chart --namespace {wanted.namespace} --create-namespace{keys}"
     else:
-        yield f"kubectl apply --server-side -f {out}"
+        yield f"kubectl apply --server-side -f {folder}"
 
 
 def _beside(made: "Rendered", warnings: tuple[Problem, ...], wanted: "WantedObjects", out: Path | None) -> Iterator[Text]:
@@ -108,19 +119,5 @@ def _beside(made: "Rendered", warnings: tuple[Problem, ...], wanted: "WantedObje
         yield line(("note: ", "bold"), f"not printed, for private keys are in it: {', '.join(hidden)}; --out writes all")
     for note in made.notes:
         yield line(("note: ", "bold"), note)
-    for step in _steps(wanted, out):
+    for step in _steps(wanted, made, out):
         yield line(("next: ", "bold"), step)
-
-
-def _write(folder: Path, made: "Rendered") -> None:
-    """Write a new folder with the files. Raises InvalidInput if it cannot be made, OSError."""
-    try:
-        folder.mkdir(mode=0o700)
-    except OSError as error:
-        hint = "name a folder that does not exist yet, in one that does"
-        message = f"the folder cannot be made: {reason(error)}"
-        raise InvalidInput([Problem(f"--out {folder}", "out.folder", message, hint)]) from None
-    for one in made.artefacts:
-        path = folder / one.name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_new(path, one.content, one.mode)

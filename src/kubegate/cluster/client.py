@@ -18,7 +18,7 @@ from kubegate import __version__
 from kubegate.cluster.boundary import FOREIGN, distrust, translate
 from kubegate.cluster.context import Context
 from kubegate.cluster.endpoint_slices import api_servers
-from kubegate.cluster.errors import ClusterError, Refused, Unreachable
+from kubegate.cluster.errors import ClusterError, Refused, TooLarge, Unreachable
 from kubegate.cluster.login import Login
 from kubegate.cluster.peer import inquire, untrusted
 from kubegate.cluster.tls import inquiring_context, load_client_pair, verifying_context
@@ -216,7 +216,7 @@ class ApiClient:
         async for part in response.aiter_raw():
             content += part
             if len(content) > _MOST_BYTES:
-                raise Unreachable(f"{self._target} answers more than 1 MiB to a small question", "is it an API server?")
+                raise TooLarge(f"{self._target} answers more than 1 MiB to a small question", "is it an API server?")
         return content
 
     async def _meaning(self, error: Exception) -> ClusterError:

@@ -15,6 +15,10 @@ class Unreachable(ClusterError):
     """No usable answer: nothing listens, no answer in time, not TLS, not HTTP, not an API server."""
 
 
+class TooLarge(Unreachable):
+    """An answer is larger than anything that was asked for: a smaller question may have an answer."""
+
+
 class Untrusted(ClusterError):
     """Something answers with TLS, but it does not prove that it is the API server. Nothing was sent to it."""
 

@@ -131,6 +131,7 @@ def _merged(path: Path, real: Path, entries: Entries, beside: Sequence[Document]
     document = read_document(path) if there else Document(path, {}, {}, {}, "")
     lists = _lists(document)
     problems = [*_conflicts(lists, entries, printable(str(path))), *_nothing_to_use(entries, beside, use=use)]
+    problems += _borrowed([document, *beside], entries)
     for one in beside:
         problems += _conflicts(_lists(one), entries, printable(str(one.file)))
     if problems:
@@ -199,6 +200,17 @@ def _conflicts(lists: Mapping[str, Mapping[str, Body]], entries: Entries, shown:
             message = f"there is another {kind} of this name already, and what it says would be lost"
             hint = f"give the new one another name: --rename '{printable(name)}=NEW', or --prefix NAME- for all"
             yield Problem(f"{shown}: {key}[{printable(name)}]", "kubeconfig.conflict", message, hint)
+
+
+def _borrowed(documents: Sequence[Document], entries: Entries) -> Iterator[Problem]:
+    """Contexts that would use what is there, and not in the file that they come from: its server would get your credential."""
+    for name, body in entries.contexts.items():
+        for key, kind in (("clusters", "cluster"), ("users", "user")):
+            meant = str(body.get(kind) or "")
+            if meant and meant not in entries.of(key) and any(meant in _lists(one)[key] for one in documents):
+                message = f"the {kind} {printable(meant)} is not in the file that is merged, so it would be the one that you have"
+                hint = "add --prefix NAME-, so that it is none of yours; if yours is meant: kubectl config set-context"
+                yield Problem(f"contexts[{printable(name)}].{kind}", "kubeconfig.borrowed", message, hint)
 
 
 def _nothing_to_use(entries: Entries, beside: Sequence[Document], *, use: bool) -> list[Problem]:

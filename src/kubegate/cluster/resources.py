@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from kubegate.cluster.client import Answer, ApiClient
-from kubegate.cluster.errors import Refused, Unreachable
+from kubegate.cluster.errors import Refused, TooLarge, Unreachable
 from kubegate.model.names import printable
 
 Json = dict[str, Any]
@@ -61,7 +61,14 @@ async def _pages(client: ApiClient, path: str, limit: int, selectors: Mapping[st
     token = ""
     for _ in range(_MOST_PAGES):
         query = urlencode({**asked, "limit": str(limit), **({"continue": token} if token else {})})
-        page = _good(await client.call("GET", f"{path}?{query}"), f"GET {path}")
+        try:
+            page = _good(await client.call("GET", f"{path}?{query}"), f"GET {path}")
+        except TooLarge:
+            # Somebody may have made large objects to be in the way of others.
+            if limit == 1:
+                raise
+            limit = max(1, limit // 8)
+            continue
         items = page.get("items")
         if not isinstance(items, list):
             raise Unreachable(f"{path} was asked for and something else came", "is it an API server?")

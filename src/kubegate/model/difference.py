@@ -1,6 +1,6 @@
 """What is different between two plans, in sentences for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kubegate.model.plan import Backend, Clients, Frontend, Plan
 
@@ -107,10 +107,15 @@ def _clients(name: str, old: Clients | None, new: Clients | None) -> Iterator[st
         yield f"{name}: client certificates are {'required' if new.required else 'NOT REQUIRED any more'}"
     if old.ca_pem != new.ca_pem:
         yield f"{name}: another CA of client certificates"
-    before, now = set(old.revoked), set(new.revoked)
+    before, now = _firsts(old.revoked), _firsts(new.revoked)
     for count, what in ((len(now - before), "revoked"), (len(before - now), "NOT REVOKED any more")):
         if count:
             yield f"{name}: {count} client certificate{' is' if count == 1 else 's are'} {what}"
+
+
+def _firsts(revoked: Iterable[str]) -> set[str]:
+    """The certificates, whatever other forms of them are known."""
+    return {one.partition("+")[0] for one in revoked}
 
 
 def _process(before: Plan, after: Plan) -> Iterator[str]:

@@ -81,7 +81,7 @@ class ClusterFacts:
 class ClientFacts:
     """By what the clients of a listener are verified: CAs (PEM), and the fingerprints of revoked certificates, sorted.
 
-    A fingerprint is the SHA-256 of the DER form in hexadecimal capitals.
+    A fingerprint is the SHA-256 of the DER form in hexadecimal capitals; that of its other form may follow after a `+`.
     """
 
     ca_pem: bytes = field(repr=False)

@@ -194,6 +194,8 @@ _STRONG: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
     (("update", "patch"), "", "pods/ephemeralcontainers", "containers put into pods have the rights of their service accounts"),
     (("create", "update", "patch"), "", "pods", "new pods run as any service account of the namespace, and see its secrets"),
     (("create", "update", "patch"), "apps", "deployments", "its pods run as any service account of the namespace"),
+    (("create", "update", "patch"), "apps", "replicasets", "its pods run as any service account of the namespace"),
+    (("create", "update", "patch"), "", "replicationcontrollers", "its pods run as any service account of the namespace"),
     (("create", "update", "patch"), "apps", "daemonsets", "its pods run as any service account of the namespace"),
     (("create", "update", "patch"), "apps", "statefulsets", "its pods run as any service account of the namespace"),
     (("create", "update", "patch"), "batch", "jobs", "its pods run as any service account of the namespace"),

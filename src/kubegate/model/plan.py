@@ -82,7 +82,7 @@ class Route:
 class Clients:
     """Client certificates of a listener: by which CAs (PEM) they are verified, which are revoked, whether one is required.
 
-    `revoked` are SHA-256 fingerprints in hexadecimal capitals, sorted.
+    `revoked` are SHA-256 fingerprints in hexadecimal capitals, sorted; after a `+` that of the same certificate in another form.
     """
 
     ca_pem: bytes = field(repr=False)

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,8 +20,8 @@ from kubegate.pki.constraints import constraints, parse_permitted, too_broad
 from kubegate.pki.key import FrontKey, belongs_to, key_pem, load_key, make_key
 from kubegate.pki.request import subject
 from kubegate.pki.revoked import Entry, append, read_revoked
-from kubegate.system.file_sets import NewFile
-from kubegate.system.files import reason, write_atomically
+from kubegate.system.file_sets import NewFile, write_all
+from kubegate.system.files import reason
 
 CERTIFICATE, KEY, ISSUED, REVOKED = "ca.crt", "ca.key", "issued", "revoked"
 CLOCK_SKEW = timedelta(hours=1)
@@ -148,9 +147,10 @@ class Authority:
             self._list(name)
             path = self.folder / name
             before = path.read_bytes() if path.exists() else b""
-            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
-            # A gate that reads the list by a link goes on to do so.
-            write_atomically(path.resolve(), append(before, entries), mode)
+            content = append(before, entries)
+            # A gate that reads the list by a link, or as its owner, goes on to do so.
+            there = path.exists()
+            write_all([NewFile.instead_of(path, content) if there else NewFile(path.resolve(), content)], replace=True)
 
 
 @contextlib.contextmanager

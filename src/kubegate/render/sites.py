@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kubegate.model.address import Endpoint, is_address
 from kubegate.model.config import ClusterConfig, ListenerConfig, Mode
@@ -10,6 +10,7 @@ from kubegate.model.gatefile import Declaration
 from kubegate.model.places import Loc
 from kubegate.model.plan import Plan, Verification
 from kubegate.model.problem import Problem
+from kubegate.pki.pem import blocks
 from kubegate.render.in_cluster import ClusterOptions
 
 OWN_CERTIFICATE = (
@@ -52,8 +53,15 @@ def sites(plan: Plan, declared: Declaration) -> tuple[Site, ...]:
     for number, cluster in enumerate(declared.config.clusters):
         backend = at[cluster.name]
         pem = pems.get(cluster.name, b"")
-        found.append(Site(cluster, ("clusters", number), backend.servers, backend.tls, backend.verification, pem))
+        verification = backend.verification and _shown(backend.verification)
+        found.append(Site(cluster, ("clusters", number), backend.servers, backend.tls, verification, pem))
     return tuple(found)
+
+
+def _shown(verification: Verification) -> Verification:
+    """The same with the CA certificates alone: what stands between them may be in any encoding, and objects are UTF-8."""
+    found = [one.text for one in blocks(verification.ca_pem) if not one.is_key]
+    return replace(verification, ca_pem=b"".join(found))
 
 
 def upstream_problems(site: Site, options: ClusterOptions) -> Iterator[Problem]:
@@ -70,7 +78,13 @@ def upstream_problems(site: Site, options: ClusterOptions) -> Iterator[Problem]:
         yield Problem(where, "target.upstream", "it is reached without TLS", "name its HTTPS address")
     for server in site.servers:
         address = ipaddress.ip_address(server.host)
-        if address.is_loopback or address.is_link_local or address.is_unspecified:
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        if mapped is not None:
+            message = f"{server} is an IPv4 address in the form of IPv6, which EndpointSlices cannot hold"
+            yield Problem(where, "target.upstream", message, f"write {Endpoint(str(mapped), server.port)}")
+        elif address.is_multicast:
+            yield Problem(where, "target.upstream", f"{server} is no address of one server", "name that of an API server")
+        elif address.is_loopback or address.is_link_local or address.is_unspecified:
             message = f"{server} is an address that means this machine, and another one wherever else it is used"
             yield Problem(where, "target.upstream", message, "name an address that the cluster's nodes reach")
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from kubegate.model.names import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
@@ -56,4 +58,4 @@ def head(what: str, options: Options, *more: str) -> list[str]:
         lines.append(
             f"In it stand the addresses that these names had then; others need another rendering: {' '.join(options.resolved)}"
         )
-    return [f"# {line}" for line in (*lines, *more)]
+    return [f"# {printable(line)}" for line in (*lines, *more)]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from kubegate.cluster.login import log_in
 from kubegate.cluster.shown import shown_chain
 from kubegate.errors import KubegateError
 from kubegate.model.names import printable
-from kubegate.pki.certificate import UNPARSABLE, Certificate, load_bundle, read_certificate
+from kubegate.pki.certificate import UNPARSABLE, Certificate, load_bundle, pem_chain, read_certificate
 from kubegate.pki.pin import pin_of, pinned
 from kubegate.runtime.ca_flags import TOKEN_VARIABLE, Source, Wanted
 
@@ -68,10 +68,13 @@ async def _from_kubeconfig(wanted: Wanted) -> Found:
 async def _from_config_map(wanted: Wanted, environ: Mapping[str, str]) -> Found:
     context = wanted.context
     known = load_bundle(context.ca_pem, context.ca_where) if context.ca_pem is not None else []
-    if wanted.pins and known and not pinned(known, wanted.pins):
+    good = pinned(known, wanted.pins) if wanted.pins else known
+    if known and not good:
         message = f"the CA in {context.ca_where} is not the pinned one ({', '.join(map(pin_of, known))}): no credential was sent"
         raise Untrusted(message, "is it the kubeconfig of that cluster? during an exchange of the CA give both pins")
-    async with ApiClient(context, await log_in(context, environ)) as client:
+    # Of several CAs in the kubeconfig only the pinned ones may vouch for who gets the credential.
+    verified = replace(context, ca_pem=pem_chain(good)) if good else context
+    async with ApiClient(verified, await log_in(context, environ)) as client:
         answer = await client.call("GET", _CONFIG_MAP.format(quote(wanted.namespace, safe="")))
     where = f"the ConfigMap {printable(wanted.namespace)}/kube-root-ca.crt"
     if answer.status != 200:

@@ -41,7 +41,7 @@ def read(declared: ClientCertificatesConfig, at: Callable[..., str]) -> tuple[Cl
         listed = printable(str(declared.revoked))
         with findings.within(place, "revoked", {listed: place}):
             entries = _read_list(_content(declared.revoked, _EMPTY), listed)
-            revoked = tuple(sorted(entry.sha256 for entry in entries))
+            revoked = tuple(sorted(entry.forms for entry in entries))
     findings.raise_if_any()
     return ClientFacts(pem_chain(roots), revoked), _warnings(roots, shown)
 

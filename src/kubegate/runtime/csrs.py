@@ -1,6 +1,5 @@
 """Certificate signing requests of a cluster: looked at, with who holds their names, and decided as they were seen."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,8 +69,8 @@ class Done:
 
 async def look(client: ApiClient, wanted: Wanted) -> Found:
     """Look at requests. Raises Refused, and InvalidInput for names of which there is none."""
-    everything, known = await asyncio.gather(list_all(client, GROUP, labelSelector=wanted.labels), _holders(client))
-    held, blind = known
+    everything = await list_all(client, GROUP, labelSelector=wanted.labels)
+    held, blind = await _holders(client)
     read = [(read_csr(one), one) for one in everything]
     chosen = [(csr, one) for csr, one in read if wanted.fits(csr)]
     if missing := sorted(set(wanted.names) - {csr.name for csr, _ in chosen}):
@@ -82,18 +81,32 @@ async def look(client: ApiClient, wanted: Wanted) -> Found:
 
 
 async def settle(
-    client: ApiClient, found: Found, kind: State, reason: str, message: str, *, done: Callable[[Done], None]
+    client: ApiClient, found: Found, kind: State, reason: str, message: str, *, unseen: bool = False, done: Callable[[Done], None]
 ) -> tuple[Done, ...]:
-    """Approve or deny what was shown: an object that changed since is left alone, and said to be stale. Raises Unreachable."""
+    """Approve or deny what was shown: an object that changed since is left alone, and said to be stale. Raises Unreachable.
+
+    `unseen`: nobody named or saw them one by one, so that what something speaks against is not approved.
+    """
     outcomes = []
     for review in found.reviews:
-        if review.request is None and kind is State.APPROVED:
-            outcome = Done(review.csr.name, f"it is not approved, for what would be signed cannot be shown: {review.wrong[0]}")
+        if why := _why_not(review, found.blind, unseen=unseen) if kind is State.APPROVED else "":
+            outcome = Done(review.csr.name, f"it is not approved, for {why}")
         else:
             outcome = await _settle(client, found.objects[review.csr.name], kind, reason, message)
         done(outcome)
         outcomes.append(outcome)
     return tuple(outcomes)
+
+
+def _why_not(review: Review, blind: str, *, unseen: bool) -> str:
+    if review.request is None:
+        return f"what would be signed cannot be shown: {review.wrong[0]}"
+    if unseen and (review.wrong or review.same_key):
+        against = review.wrong or (f"its key is also that of {', '.join(review.same_key)}",)
+        return f"something speaks against it, and it was not named: {'; '.join(against)}"
+    if unseen and blind and review.request.names:
+        return "nobody could say whose its names are, and it was not named"
+    return ""
 
 
 async def _settle(client: ApiClient, seen: Json, kind: State, reason: str, message: str) -> Done:
@@ -122,11 +135,9 @@ def _explained(error: Refused, seen: Json) -> str:
 async def _holders(client: ApiClient) -> tuple[Holders | None, str]:
     """Who holds which name, or what this user may not ask."""
     try:
-        nodes, services, slices = await asyncio.gather(
-            list_all(client, "/api/v1/nodes", limit=20),
-            list_all(client, "/api/v1/services"),
-            client.api_servers(),
-        )
+        nodes = await list_all(client, "/api/v1/nodes", limit=20)
+        services = await list_all(client, "/api/v1/services")
+        slices = await client.api_servers()
     except Refused as error:
         return None, error.message
     return holders(nodes, services, [one.host for one in slices]), ""

@@ -85,6 +85,8 @@ async def push(rendered: Rendered, to: Destination) -> Pushed:
 
 
 async def _copy(sftp: "SFTPClient", rendered: Rendered, to: Destination) -> Pushed:
+    import asyncssh
+
     before = await _led_to(sftp, to)
     fresh = f"{to.folder}.{_digest(rendered)[:12]}-{secrets.token_hex(3)}"
     link = f"{fresh}.link"
@@ -93,26 +95,48 @@ async def _copy(sftp: "SFTPClient", rendered: Rendered, to: Destination) -> Push
         await sftp.symlink(posixpath.basename(fresh), link)
         await sftp.posix_rename(link, to.folder)
     except BaseException:
-        await _remove(sftp, fresh, link)
+        if not await _in_use(sftp, to.folder, fresh):
+            await _remove(sftp, fresh, link)
         raise
-    await _prune(sftp, to.folder, {posixpath.basename(fresh), posixpath.basename(before)})
+    # The new set is in its place: what is left of earlier ones is no reason to say that it is not.
+    with contextlib.suppress(asyncssh.Error, OSError):
+        await _prune(sftp, to.folder, {posixpath.basename(fresh), posixpath.basename(before)})
     return Pushed(to.folder, fresh, before)
 
 
-async def _led_to(sftp: "SFTPClient", to: Destination) -> str:
-    """Where the link leads now; empty if there is none. Raises InvalidInput if it is no link."""
+async def _in_use(sftp: "SFTPClient", link: str, folder: str) -> bool:
+    """Whether the link leads there already, as when the command was ended just before it heard so."""
     import asyncssh
 
+    with contextlib.suppress(asyncssh.Error, OSError):
+        return str(await sftp.readlink(link)) == posixpath.basename(folder)
+    return False
+
+
+async def _led_to(sftp: "SFTPClient", to: Destination) -> str:
+    """Where the link leads now; empty if there is none. Raises InvalidInput if something else is there."""
+    import asyncssh
+
+    found: str | None = None
     try:
-        found = await sftp.readlink(to.folder)
+        found = str(await sftp.readlink(to.folder))
     except asyncssh.SFTPNoSuchFile:
         return ""
+    except asyncssh.SFTPPermissionDenied:
+        raise
     except asyncssh.SFTPError:
+        pass
+    if found is None or not _is_own(found, posixpath.basename(to.folder)):
         message = f"{to.folder} is there already, and is no link that an earlier push has made"
         raise InvalidInput(
             [Problem(f"--push {to}", "push.folder", message, "name another folder, or move that one away")]
         ) from None
-    return posixpath.join(posixpath.dirname(to.folder), str(found))
+    return posixpath.join(posixpath.dirname(to.folder), found)
+
+
+def _is_own(name: str, link: str) -> bool:
+    """Whether this is the name of a folder that pushes to this link make."""
+    return name.startswith(f"{link}.") and _OWN_FOLDERS.fullmatch(name[len(link) + 1 :]) is not None
 
 
 async def _write_all(sftp: "SFTPClient", rendered: Rendered, folder: str) -> None:
@@ -142,7 +166,7 @@ async def _prune(sftp: "SFTPClient", folder: str, kept: set[str]) -> None:
     parent, name = posixpath.split(folder)
     for one in await sftp.listdir(parent):
         found = str(one)
-        if found.startswith(f"{name}.") and _OWN_FOLDERS.fullmatch(found[len(name) + 1 :]) and found not in kept:
+        if _is_own(found, name) and found not in kept:
             await sftp.rmtree(posixpath.join(parent, found))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kubegate.cluster.client import ApiClient
-from kubegate.cluster.errors import Refused
+from kubegate.cluster.errors import ClusterError, Refused
 from kubegate.cluster.kubeconfig import load
 from kubegate.cluster.login import log_in
 from kubegate.cluster.objects import NAMESPACED, Ref, delete, listed, ref_of, subjects
@@ -31,6 +31,7 @@ class Listed:
 
     name: str
     user: str = ""
+    users: set[str] = field(default_factory=set)
     can: str = ""
     namespaces: list[str] = field(default_factory=list)
     everywhere: bool = False
@@ -39,6 +40,7 @@ class Listed:
     last_use: datetime | None = None
     bound: bool = False
     objects: list[Ref] = field(default_factory=list)
+    accounts: set[str] = field(default_factory=set)
 
     @property
     def kind(self) -> Kind:
@@ -92,18 +94,18 @@ async def revoke(name: str, where: Where, environ: Mapping[str, str] = os.enviro
         if found is None:
             raise InvalidInput([_no_such(name, await _found(client, where, ""))])
         removed, trouble = await _remove(client, found.objects)
+        if trouble:
+            done = ", ".join(map(str, removed)) or "nothing"
+            raise HalfRevoked(
+                f"{'; '.join(trouble)}; taken away was: {done}", f"run it again as somebody who may: kubegate revoke {name}"
+            )
         foreign, unknown = await _foreign(client, where, found)
-    if trouble:
-        done = ", ".join(map(str, removed)) or "nothing"
-        raise HalfRevoked(
-            f"{'; '.join(trouble)}; taken away was: {done}", f"run it again as somebody who may: kubegate revoke {name}"
-        )
     means = (
         "its certificate has them until it expires"
         if found.kind is Kind.CERTIFICATE
         else "nobody has them now; a service account that is made by this name would"
     )
-    return Revoked(name, tuple(removed), tuple(_remains(found)), tuple(foreign), tuple(unknown), means if foreign else "")
+    return Revoked(name, tuple(removed), tuple(_remains(found, where)), tuple(foreign), tuple(unknown), means if foreign else "")
 
 
 async def _found(client: ApiClient, where: Where, name: str) -> list[Listed]:
@@ -134,13 +136,18 @@ def _add(found: dict[str, Listed], kind: str, body: Mapping[str, Any]) -> None:
     notes = metadata.get("annotations") or {}
     if kind in _BINDINGS:
         one.bound = True
-        one.user = next((user for user in map(_user, subjects(body)) if user), one.user)
+        users = [user for user in map(_user, subjects(body)) if user]
+        one.users.update(users)
+        one.user = next(iter(users), one.user)
         one.can = str(notes.get(CAN) or "")
-        one.expires = _moment(notes.get(EXPIRES)) or one.expires
+        one.expires = max(filter(None, (one.expires, _moment(notes.get(EXPIRES)))), default=None)
         one.everywhere = one.everywhere or kind == "ClusterRoleBinding"
         one.namespaces += [ref.namespace] if ref.namespace else []
-    elif kind == "ServiceAccount" and not one.user:
-        one.user = f"{_ACCOUNT_PREFIX}{ref.namespace}:{ref.name}"
+    elif kind == "ServiceAccount":
+        account = f"{_ACCOUNT_PREFIX}{ref.namespace}:{ref.name}"
+        one.users.add(account)
+        one.accounts.add(account)
+        one.user = one.user or account
 
 
 async def _remove(client: ApiClient, refs: Sequence[Ref]) -> tuple[list[Ref], list[str]]:
@@ -148,8 +155,10 @@ async def _remove(client: ApiClient, refs: Sequence[Ref]) -> tuple[list[Ref], li
     for ref in refs:
         try:
             await delete(client, ref)
-        except Refused as error:
+        except ClusterError as error:
             trouble.append(error.message)
+            if not isinstance(error, Refused):
+                break
         else:
             removed.append(ref)
     return removed, trouble
@@ -158,13 +167,16 @@ async def _remove(client: ApiClient, refs: Sequence[Ref]) -> tuple[list[Ref], li
 async def _foreign(client: ApiClient, where: Where, found: Listed) -> tuple[list[Ref], list[str]]:
     """Bindings of others that name the same account, and where one could not look."""
     left, unknown = [], []
+    if where.namespaces:
+        places = ", ".join(map(printable, where.namespaces))
+        unknown.append(f"rights in other namespaces than {places} were not looked for, and stay: run it without --namespace")
     for kind in _BINDINGS:
         try:
             bodies = await listed(client, kind, namespaces=where.namespaces)
         except Refused:
             unknown.append(f"whether a {kind} of somebody else names it could not be seen: this user may not list them")
             continue
-        left += [ref_of(kind, body) for body in bodies if any(_user(one) == found.user for one in subjects(body))]
+        left += [ref_of(kind, body) for body in bodies if any(_user(one) in found.users for one in subjects(body))]
     own = {ref.uid for ref in found.objects}
     return [ref for ref in left if ref.uid not in own], unknown
 
@@ -176,24 +188,32 @@ def _user(subject: Mapping[str, Any]) -> str:
     return str(subject.get("name") or "") if subject.get("kind") == "User" else ""
 
 
-def _remains(found: Listed) -> list[str]:
+def _remains(found: Listed, where: Where) -> list[str]:
     streams = (
         "what it has open already (a watch, a followed log, exec, port-forward) goes on until it ends: "
         "API servers look at rights when a request begins"
     )
-    everybody = "those of everybody who is logged in (group system:authenticated)"
-    if found.kind is Kind.CERTIFICATE:
-        until = f"until {found.expires:%Y-%m-%d %H:%M} UTC" if found.expires else "until it expires"
-        return [
-            f"its certificate logs in as {printable(found.user)} {until}, for no API server asks whether one was revoked; "
-            f"it has no rights but {everybody}, and this user name is never given to anybody again",
-            streams,
-        ]
-    return [
-        "its tokens are of no use: an API server may take one for some seconds more, without any right but "
-        f"{everybody}, and then refuses it, also when there is a service account of this name again",
-        streams,
-    ]
+    elsewhere = "those in other namespaces, and " if where.namespaces else ""
+    everybody = f"{elsewhere}those of everybody who is logged in (group system:authenticated)"
+    until = f"until {found.expires:%Y-%m-%d %H:%M} UTC" if found.expires else "until it expires"
+    remains = []
+    for user in sorted(found.users) or [found.user]:
+        if not user.startswith(_ACCOUNT_PREFIX):
+            remains.append(
+                f"its certificate logs in as {printable(user)} {until}, for no API server asks whether one was revoked; "
+                f"it has no rights but {everybody}, and this user name is never given to anybody again"
+            )
+        elif user in found.accounts:
+            remains.append(
+                "its tokens are of no use: an API server may take one for some seconds more, without any right but "
+                f"{everybody}, and then refuses it, also when there is a service account of this name again"
+            )
+        else:
+            remains.append(
+                f"the service account of {printable(user)} was not found where it was looked for: "
+                "if there is one, its tokens log in"
+            )
+    return [*remains, streams]
 
 
 def _no_such(name: str, others: Sequence[Listed]) -> Problem:

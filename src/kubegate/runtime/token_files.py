@@ -10,7 +10,8 @@ from kubegate.bootstrap.token_file import StaticToken, TokenFile, new_record, re
 from kubegate.cluster.files import read_file
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
-from kubegate.system.files import explained, write_atomically
+from kubegate.system.file_sets import NewFile, write_all
+from kubegate.system.files import explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,11 @@ def _sound(path: Path, content: bytes) -> TokenFile:
 
 
 def _write(path: Path, content: bytes) -> None:
-    target = Path(os.path.realpath(path))
+    """Write it for its owner, and for its group if that could read it: kube-apiserver may run as another user. For no others."""
     with explained(f"{printable(str(path))} cannot be written"):
-        write_atomically(target, content)
+        target = Path(os.path.realpath(path))
+        found = NewFile.instead_of(target, content) if target.exists() else NewFile(target, content)
+        write_all([found.kept_from_others()], replace=True)
 
 
 def _openness(path: Path) -> list[Problem]:

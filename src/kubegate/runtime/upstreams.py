@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kubegate.cluster import in_cluster
+from kubegate.cluster.authority import certificates_only
 from kubegate.cluster.context import Context
 from kubegate.cluster.kubeconfig import load
 from kubegate.cluster.resolve import resolve
@@ -80,6 +81,8 @@ def _listed(cluster: ClusterConfig, at: Callable[..., str], environ: Mapping[str
             problems.append(Problem(ca_where, "file.unreadable", message))
         else:
             problems = check_ca(ca_pem, printable(str(upstream.ca)))
+            # It goes where others may read it.
+            ca_pem = None if problems else certificates_only(ca_pem, printable(str(upstream.ca)))
     elif not upstream.insecure:
         ca_pem, problems = gather.system_ca(at("ca"), "name the cluster's CA bundle there", environ)
     if problems:

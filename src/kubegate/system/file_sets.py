@@ -5,7 +5,7 @@ import secrets
 import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kubegate.system.files import sync_file, sync_folder, write_new
@@ -26,6 +26,10 @@ class NewFile:
         target = path.resolve()
         found = target.stat()
         return cls(target, content, stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid))
+
+    def kept_from_others(self) -> "NewFile":
+        """The same, for its owner and its group alone."""
+        return replace(self, mode=self.mode & 0o770)
 
 
 def in_the_way(files: Sequence[NewFile]) -> list[Path]:

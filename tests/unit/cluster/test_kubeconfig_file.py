@@ -147,6 +147,24 @@ def test_a_conflict_shows_no_secret_and_how_to_go_on(file: Path) -> None:
     assert "--prefix" in problem.hint
 
 
+def test_a_context_borrows_nothing_of_what_is_there(file: Path) -> None:
+    """Else a server of whoever made the file would be shown the credential that is in yours."""
+    theirs = Entries(
+        clusters={"lab": {"server": "https://evil.test"}},
+        contexts={"lab": {"cluster": "lab", "user": "jäne"}, "other": {"cluster": "prod", "user": "nobody"}},
+        current_context="lab",
+    )
+    found = problems(file, theirs, use=True)
+    assert [code for _, code in found] == ["kubeconfig.borrowed"] * 2
+    assert {where for where, _ in found} == {"contexts[lab].user", "contexts[other].cluster"}
+    beside = file.with_name("beside")
+    beside.write_text(render_kubeconfig(Entries(users={"nobody": {"token": "t"}})).decode())
+    assert len(problems(file, theirs, beside=[beside])) == 3
+    done = merge_into(file, renamed(theirs, {}, "their-", "--rename"))
+    assert "context their-lab" in done.added
+    assert {one["context"]["user"] for one in parsed(file)["contexts"]} == {"jäne", "their-jäne", "their-nobody"}
+
+
 def test_use_needs_a_context(file: Path) -> None:
     assert problems(file, Entries(clusters=NEW.clusters), use=True) == [("--use", "kubeconfig.use")]
 

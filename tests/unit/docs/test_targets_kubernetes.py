@@ -16,3 +16,11 @@ def test_the_page_is_up_to_date() -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", PAGE.read_text()))))
 def test_links_lead_somewhere(link: str) -> None:
     assert (PAGE.parent / link).exists()
+
+
+def test_every_recipe_is_listed() -> None:
+    folder = PAGE.parent / "recipes"
+    listed = (folder / "README.md").read_text()
+    pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
+    assert len(pages) == 3
+    assert [page for page in sorted(pages) if f"[{page}]({page})" not in listed] == []

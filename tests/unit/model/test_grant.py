@@ -122,5 +122,7 @@ def test_names_that_are_refused(name: str, said: str) -> None:
 def test_what_leads_to_more_than_it_says() -> None:
     strong = [Rule(("get", "list"), "", ("secrets", "pods")), Rule(("create",), "", ("pods/exec",))]
     assert [one.partition(":")[0] for one in strong_rights(strong)] == ["get,list secrets", "create pods/exec"]
+    makers = [Rule(("create",), "apps", ("replicasets",)), Rule(("patch",), "", ("replicationcontrollers",))]
+    assert len(strong_rights(makers)) == 2
     assert strong_rights([Rule(("get", "list", "watch"), "", ("pods", "pods/log"))]) == []
     assert strong_rights([Rule(("get",), "example.com", ("secrets",))]) == []

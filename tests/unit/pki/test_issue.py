@@ -1,5 +1,6 @@
 """Certificates of a CA: what is in them, what it refuses to put into one, and that clients accept the first alone."""
 
+import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -165,11 +166,26 @@ def test_a_ca_is_kept_and_found(tmp_path: Path) -> None:
     found = Authority.load(tmp_path)
     assert found.certificate.sha256 == CA.certificate.sha256
     leaf = issue(found, CLIENT).leaf
-    found.note_issued(entry_of(leaf, leaf.not_after))
-    found.revoke([entry_of(leaf, NOW)])
-    found.revoke([entry_of(leaf, NOW)])
+    found.note_issued(entry_of(leaf, leaf.not_after, CA.certificate))
+    found.revoke([entry_of(leaf, NOW, CA.certificate)])
+    found.revoke([entry_of(leaf, NOW, CA.certificate)])
     assert [one.subject for one in found.issued()] == [leaf.subject]
     assert [one.sha256 for one in found.revoked()] == [leaf.sha256.replace(":", "")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_the_list_stays_with_its_owner(tmp_path: Path) -> None:
+    """A gate that runs as another user goes on to read it."""
+    for file in CA.files(tmp_path):
+        file.path.write_bytes(file.content)
+    (real := tmp_path / "of-the-gate").touch(0o640)
+    os.chown(real, 1234, 2345)
+    (tmp_path / "revoked").symlink_to(real)
+    Authority.load(tmp_path).revoke([entry_of(issue(CA, CLIENT).leaf, NOW, CA.certificate)])
+    found = real.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (1234, 2345, 0o640)
+    assert found.st_size
+    assert (tmp_path / "revoked").is_symlink()
 
 
 def test_a_ca_that_is_none_all_problems_at_once(tmp_path: Path) -> None:

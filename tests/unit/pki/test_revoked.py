@@ -5,20 +5,22 @@ from datetime import UTC, datetime
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from kubegate.model.problem import InvalidInput
 from kubegate.pki.certificate import read_certificate
-from kubegate.pki.revoked import append, entry_of, normal_fingerprint, read_revoked
+from kubegate.pki.revoked import _twin_der, append, entry_of, normal_fingerprint, read_revoked
 from tests.support.forge import forge
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LEAF = forge("al\u202eice\nof", organizations=["a b"])
-ENTRY = entry_of(read_certificate(LEAF.certificate), WHEN)
+OWN = read_certificate(LEAF.certificate)
+ENTRY = entry_of(OWN, WHEN, OWN)
 
 
 def test_a_line() -> None:
     digest = LEAF.certificate.fingerprint(hashes.SHA256()).hex().upper()
-    assert ENTRY.line == f"{digest} {int(WHEN.timestamp())} {ENTRY.subject}\n".encode()
+    assert ENTRY.line == f"{digest}+{ENTRY.twin} {int(WHEN.timestamp())} {ENTRY.subject}\n".encode()
     assert ENTRY.line.count(b"\n") == 1
     assert ENTRY.line.isascii()
     assert read_revoked(ENTRY.line, "x") == (ENTRY,)
@@ -55,5 +57,32 @@ def test_no_fingerprint(text: str) -> None:
 
 def test_a_subject_is_read_again() -> None:
     plain = read_certificate(forge("alice, the first", organizations=["a+b"]).certificate)
-    name = x509.Name.from_rfc4514_string(entry_of(plain, WHEN).subject)
+    name = x509.Name.from_rfc4514_string(entry_of(plain, WHEN, plain).subject)
     assert name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value == "alice, the first"
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
+def test_the_twin_is_the_same_certificate_and_valid(curve: ec.EllipticCurve) -> None:
+    issuer = forge("ca", ca=True, usages=None, key=ec.generate_private_key(curve))
+    plain = read_certificate(forge("alice", issuer).certificate)
+    ca = read_certificate(issuer.certificate)
+    entry = entry_of(plain, WHEN, ca)
+    other = read_certificate(x509.load_der_x509_certificate(_twin_der(plain, ca)))
+    assert other.is_issued_by(ca)
+    assert other.parsed.tbs_certificate_bytes == plain.parsed.tbs_certificate_bytes
+    assert entry_of(other, WHEN, ca).forms == f"{entry.twin}+{entry.sha256}" != entry.forms
+
+
+def test_rsa_has_no_twin() -> None:
+    issuer = forge("ca", ca=True, usages=None, key=rsa.generate_private_key(65537, 2048))
+    plain = read_certificate(forge("alice", issuer).certificate)
+    assert entry_of(plain, WHEN, read_certificate(issuer.certificate)).twin == ""
+
+
+def test_the_twin_is_added_to_a_line_that_lacks_it() -> None:
+    plain = f"{ENTRY.sha256} 5 CN=by hand\n".encode()
+    after = append(plain, [ENTRY])
+    assert [one.forms for one in read_revoked(after, "x")] == [ENTRY.forms]
+    assert append(after, [ENTRY]) == after
+    with pytest.raises(InvalidInput):
+        read_revoked(f"{ENTRY.sha256}+ 5 x\n".encode(), "x")

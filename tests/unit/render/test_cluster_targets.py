@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kubegate.model.plan import Verification
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.render.expressed import refused_keys
 from kubegate.render.keys import Refusal
@@ -266,11 +267,21 @@ def test_every_file_says_from_what_it_was_made(target: str) -> None:
         *((target, lambda d: d["clusters"][0].pop("certificate"), "clusters.certificate") for target in TARGETS),
         *((target, listener(address="127.0.0.1:443"), "listeners.address") for target in TARGETS),
         *((target, upstream(servers=["127.0.0.1:6443"]), "clusters.upstream") for target in TARGETS),
+        *((target, upstream(servers=["[::ffff:10.0.0.1]:6443"]), "clusters.upstream") for target in TARGETS),
+        *((target, upstream(servers=["224.0.0.1:6443"]), "clusters.upstream") for target in TARGETS),
+        (
+            "kubernetes",
+            lambda d: (d["listeners"][0].update(name="kubegate-metrics"), d.update(metrics={"address": "0.0.0.0:9100"})),
+            "listeners.name",
+        ),
         ("contour", cluster(health={"interval": "1500ms"}), "clusters.health.interval"),
         ("ingress-nginx", cluster(timeouts={"connect": "2m"}), "clusters.timeouts.connect"),
         ("ingress-nginx", cluster(timeouts={"stream": "1500ms"}), "clusters.timeouts.stream"),
         ("ingress-nginx", cluster(balance="leastconn"), "clusters.balance"),
         ("gateway-api", upstream(verification="none"), "clusters.upstream.verification"),
+        ("gateway-api", cluster(hosts=[f"h{number}.example.com" for number in range(17)]), "clusters.hosts"),
+        ("contour", cluster(hosts=[".".join(["a" * 60] * 4)]), "clusters.hosts"),
+        ("kubernetes", lambda d: d.update(metrics={"address": "10.0.0.5:9100"}), "metrics.address"),
         ("kubernetes", upstream(kubeconfig="one", discover=True), "clusters.upstream.kubeconfig"),
         ("kubernetes", lambda d: d["listeners"].append({"name": "six", "address": "[::]:443"}), "listeners.address"),
     ],
@@ -375,3 +386,79 @@ def test_the_pods_read_the_file_that_was_declared_with_mounted_files() -> None:
     assert file["clusters"][0]["certificate"] == {"cert": "tls/prod.crt", "key": "tls/prod.key"}
     assert file["clusters"][0]["upstream"] == BASE["clusters"][0]["upstream"] | {"ca": "ca/prod.crt"}
     assert declared(config["data"]["kubegate.yaml"]).config.listeners == declared(BASE).config.listeners
+
+
+def test_hosts_of_two_clusters_never_give_one_httpproxy() -> None:
+    def change(document: Document) -> None:
+        document["clusters"].append(copy.deepcopy(document["clusters"][0]))
+        document["clusters"][0].update(name="a", hosts=["b-c.example.com"])
+        document["clusters"][1].update(name="a-b", hosts=["c.example.com"])
+
+    found = [one["metadata"]["name"] for one in objects(rendered("contour", written(change))) if one["kind"] == "HTTPProxy"]
+    assert found == ["kubegate-a.b-c.example.com", "kubegate-a-b.c.example.com"]
+
+
+def test_a_route_of_many_names_and_listeners_is_refused_before_anything_is_applied() -> None:
+    def change(document: Document, names: int) -> None:
+        document["listeners"] += [{"name": f"l{number}", "address": f"0.0.0.0:{8443 + number}"} for number in range(2)]
+        document["clusters"][0]["hosts"] = [f"h{number}.example.com" for number in range(names)]
+
+    assert isinstance(outcome("gateway-api", lambda document: change(document, 10)), list)
+    [problem] = outcome("gateway-api", lambda document: change(document, 11))
+    assert isinstance(problem, Problem)
+    assert "33 listeners" in problem.message
+
+
+def test_a_grant_of_more_secrets_than_it_can_name_is_refused() -> None:
+    def change(document: Document) -> None:
+        first = document["clusters"][0]
+        document["clusters"] = [{**first, "name": f"c{number}", "hosts": [f"c{number}.test"]} for number in range(17)]
+
+    assert rendered("gateway-api", written(change))
+    with pytest.raises(InvalidInput, match="16 Secrets at most"):
+        rendered("gateway-api", written(change), gateway_namespace="edge")
+
+
+@pytest.mark.parametrize("target", ["kubernetes", "helm", "gateway-api", "contour"])
+def test_of_a_ca_file_certificates_alone_are_rendered(target: str) -> None:
+    from kubegate.model.planner import plan
+    from kubegate.render.in_cluster import ClusterOptions
+    from tests.support.cluster_targets import facts
+
+    declaration = declared(BASE)
+    made = plan(declaration.config, facts(declaration.config))
+    secret = b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+    comment = "F\u0151tan\xfas\xedtv\xe1ny\n".encode("iso-8859-2")
+
+    def beside(verification: Verification | None) -> Verification | None:
+        return verification and dataclasses.replace(verification, ca_pem=comment + verification.ca_pem + secret)
+
+    backends = [dataclasses.replace(one, verification=beside(one.verification)) for one in made.backends]
+    options = ClusterOptions(image="one", gateway_class="one", version="1.2.3", declared=declaration)
+    shown = TARGETS[target](dataclasses.replace(made, backends=tuple(backends)), options)
+    own = TARGETS[target](made, options)
+    assert [one.content for one in shown.artefacts] == [one.content for one in own.artefacts]
+
+
+def test_what_the_engine_may_not_do_is_said() -> None:
+    assert any("BackendTLSPolicy is accepted" in note for note in rendered("gateway-api", BASE).notes)
+    assert not any("BackendTLSPolicy is accepted" in note for note in rendered("gateway-api", written(passed)).notes)
+    allowing = written(cluster(allow=["10.0.0.0/8"]))
+    assert any("use-forwarded-headers" in note for note in rendered("ingress-nginx", allowing).notes)
+
+
+def test_a_release_that_is_called_like_a_number_stays_text() -> None:
+    files = [one.content.decode() for one in rendered("helm", BASE).artefacts if one.name.endswith("serviceaccount.yaml")]
+    [made] = [
+        yaml.safe_load(text.replace("{{ .Release.Name }}", "123").replace("{{ .Release.Namespace }}", "1e3")) for text in files
+    ]
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("123", "1e3")
+    assert made["metadata"]["labels"]["app.kubernetes.io/instance"] == "123"
+
+
+def test_a_chart_without_keys_asks_for_no_file_of_them() -> None:
+    for document, asked in ((BASE, True), (written(passed), False)):
+        found = rendered("helm", document)
+        said = " ".join([*found.notes, *(one.content.decode() for one in found.artefacts if "/templates/" not in one.name)])
+        assert ("--values FOLDER/values-keys.yaml" in said) == asked
+        assert ("values-keys.yaml" in {one.name for one in found.artefacts}) == asked

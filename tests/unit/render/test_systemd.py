@@ -7,7 +7,7 @@ import pytest
 from kubegate.model.plan import Plan, Process
 from kubegate.model.problem import InvalidInput
 from kubegate.render.systemd import SYSUSERS, render, unit
-from kubegate.render.targets import Options, Rendered
+from kubegate.render.targets import Options, Rendered, head
 
 PACKAGING = Path(__file__).parents[3] / "packaging" / "systemd"
 
@@ -53,3 +53,26 @@ def test_what_the_unit_could_not_see_is_refused_at_once(folder: str) -> None:
 
 def test_what_only_begins_like_a_hidden_folder_can_be_seen() -> None:
     assert rendered(Options(file="/homes/joe/kubegate.yaml")).artefacts
+
+
+@pytest.mark.parametrize("path", ["/etc/a\nUser=root", "+/opt/kubegate", "kubegate", "/opt/\x1b[2J"])
+def test_a_path_that_would_be_something_else_in_a_unit_is_refused(path: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        rendered(Options(file=path, program=path, access_log=path))
+    assert {one.code for one in caught.value.problems} == {"target.path"}
+    assert all("\n" not in one.where and "\x1b" not in one.where for one in caught.value.problems)
+
+
+def test_a_hidden_folder_is_seen_through_dots() -> None:
+    with pytest.raises(InvalidInput, match="does not see /home"):
+        rendered(Options(file="/etc/../home/joe/kubegate.yaml"))
+
+
+def test_a_path_to_write_to_has_no_variables() -> None:
+    assert "ReadWritePaths=/srv/a$b%%\n" in unit(Options(access_log="/srv/a$b%/access.json"))
+
+
+def test_the_head_of_a_file_has_no_lines_but_its_own() -> None:
+    lines = head("A file", Options(version="1", source="a\nuser root"), "accessLog: /var/log\nuid 0")
+    assert len(lines) == 2
+    assert all(line.startswith("# ") and "\n" not in line for line in lines)

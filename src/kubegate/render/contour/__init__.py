@@ -19,6 +19,8 @@ from kubegate.render.yaml_text import Object
 _PORT = 443
 # Envoy's own bound is 1024 for all requests and watches of a cluster, which a few hundred clients reach.
 _MOST = 1_000_000
+# Of an object (RFC 1123 subdomain).
+_LONGEST_NAME = 253
 _ORDER = "Apply in the order of the files' names, as `kubectl apply --server-side -f FOLDER` does."
 _PROOF = ("Tried with Contour 1.33.8 and Envoy in front of Kubernetes 1.37: kubectl get, watch, exec over WebSocket.",)
 _NOTES = (
@@ -54,6 +56,11 @@ def _problems(found: tuple[Site, ...], options: ClusterOptions) -> Iterator[Prob
         yield from sites.name_problems(site, declared)
         yield from sites.certificate_problems(site, declared)
         yield from sites.upstream_problems(site, options)
+        for number, host in enumerate(site.cluster.hosts):
+            if len(proxy_name(f"{options.name}-{site.name}", host)) > _LONGEST_NAME:
+                where = declared.places.at(*site.loc, "hosts", number)
+                message = f"the HTTPProxy for it would have a name of more than {_LONGEST_NAME} letters"
+                yield Problem(where, "target.value", message, "give the cluster, or the objects by --name, a shorter name")
         if site.cluster.health.interval % timedelta(seconds=1):
             where = declared.places.at(*site.loc, "health", "interval")
             yield Problem(
@@ -86,8 +93,13 @@ def _objects(site: Site, options: ClusterOptions) -> Iterator[Object]:
     yield from objects.upstream_service(name, options.namespace, site.servers, _labels(site), breakers, opened=site.opened)
     listener = options.declared.config.listeners[0].name
     for host in site.cluster.hosts:
-        meta = objects.metadata(f"{name}-{host}", options.namespace, {**_labels(site), "kubegate.dev/listener": listener})
+        meta = objects.metadata(proxy_name(name, host), options.namespace, {**_labels(site), "kubegate.dev/listener": listener})
         yield {"apiVersion": "projectcontour.io/v1", "kind": "HTTPProxy", "metadata": meta, "spec": proxy(site, host, name)}
+
+
+def proxy_name(service: str, host: str) -> str:
+    """The name of an HTTPProxy. A dot is in no name of a cluster, so no two clusters' hosts give the same one."""
+    return f"{service}.{host}"
 
 
 def _meta(site: Site, what: str, options: ClusterOptions) -> Object:

@@ -28,8 +28,14 @@ _NOTES = (
     "exec, attach, cp and port-forward need an implementation that lets WebSocket upgrades through; few let SPDY through",
     "streams are told from other requests by path patterns, whose form Gateway API leaves to the implementation (RE2 here)",
 )
+_POLICIES = (
+    "before any token goes through it, see that each BackendTLSPolicy is accepted (`kubectl get backendtlspolicies -o yaml`, "
+    "status.ancestors): an implementation that does not know them verifies no API server"
+)
 # Gateway API's own bound on listeners of a Gateway.
 _MOST_LISTENERS = 64
+# And on names of an HTTPRoute, listeners that a route is bound to, Secrets of a ReferenceGrant.
+_MOST_NAMES, _MOST_PARENTS, _MOST_GRANTED = 16, 32, 16
 
 
 def render(plan: Plan, options: ClusterOptions) -> Rendered:
@@ -58,6 +64,7 @@ def render(plan: Plan, options: ClusterOptions) -> Rendered:
         *keys_artefact("20-keys.yaml", secrets, options, "Gateway API"),
     )
     notes = [sites.passed_note(site) for site in found if not site.opened]
+    notes += [_POLICIES] if any(site.opened for site in found) else []
     return Rendered(artefacts, (*notes, *sites.resolved_note(declared), *_NOTES))
 
 
@@ -77,7 +84,12 @@ def _problems(found: tuple[Site, ...], options: ClusterOptions) -> Iterator[Prob
     if names > _MOST_LISTENERS:
         message = f"there are {names} names, and a Gateway has {_MOST_LISTENERS} listeners at most, one for each name"
         yield Problem(at("clusters"), "target.value", message, "render several files")
+    granted = sum(site.opened for site in found)
+    if granted > _MOST_GRANTED and options.gateway_namespace not in ("", options.namespace):
+        message = f"a ReferenceGrant names {_MOST_GRANTED} Secrets at most, and {granted} clusters have one"
+        yield Problem("--gateway-namespace", "target.flag", message, "leave it out, or render several files")
     for site in found:
+        yield from _route_problems(site, declared)
         yield from sites.name_problems(site, declared)
         yield from sites.certificate_problems(site, declared)
         yield from sites.upstream_problems(site, options)
@@ -87,3 +99,15 @@ def _problems(found: tuple[Site, ...], options: ClusterOptions) -> Iterator[Prob
         if not site.opened and "request" in site.cluster.timeouts.model_fields_set:
             message = "TLSRoute has no timeouts"
             yield Problem(at(*site.loc, "timeouts", "request"), "target.key", message, "leave it out")
+
+
+def _route_problems(site: Site, declared: Declaration) -> Iterator[Problem]:
+    """Why the API server would not take the route of a cluster, when the objects before it are applied already."""
+    where, names = declared.places.at(*site.loc, "hosts"), len(site.cluster.hosts)
+    bound = names * sum(site.cluster in declared.config.reached_at(one) for one in declared.config.listeners)
+    if site.opened and names > _MOST_NAMES:
+        message = f"it has {names} names, and an HTTPRoute has {_MOST_NAMES} at most"
+        yield Problem(where, "target.value", message, "declare the rest as another cluster with the same upstream")
+    elif bound > _MOST_PARENTS:
+        message = f"its route is bound to {bound} listeners of the Gateway, one for each name, and {_MOST_PARENTS} are the most"
+        yield Problem(where, "target.value", message, "declare the rest as another cluster with the same upstream")

@@ -25,8 +25,8 @@ def revoked_file(front: Frontend) -> str:
 
 
 def revoked(clients: Clients | None) -> dict[str, str]:
-    """The entries of that map."""
-    return dict.fromkeys(clients.revoked, "revoked") if clients is not None else {}
+    """The entries of that map: each form of each certificate."""
+    return {form: "revoked" for one in clients.revoked for form in one.split("+")} if clients is not None else {}
 
 
 def bind_options(clients: Clients | None, draft: Draft) -> str:

@@ -101,7 +101,7 @@ def narrowing(before: Plan, after: Plan) -> Narrowing:
                 steps.append(
                     Rewrite("map", clients.revoked_file(front), tuple(f"{key} {value}" for key, value in entries.items()))
                 )
-                if new := frozenset(entries) - frozenset(front.clients.revoked):
+                if new := frozenset(entries) - frozenset(clients.revoked(front.clients)):
                     revoked[opened_name(front)] = new
     return Narrowing(tuple(steps), ends, frozenset(left), revoked, frozenset(unverified))
 

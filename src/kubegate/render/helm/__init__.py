@@ -20,8 +20,9 @@ from kubegate.render.yaml_text import Object, dumped
 _PROOF = (
     "Accepted by `helm lint`; `helm template` gives the objects of `kubegate render kubernetes`, which the API server accepted.",
 )
-_ORDER = "helm install NAME FOLDER/chart --namespace NAMESPACE --values FOLDER/values-keys.yaml"
 _KEYS_FILE = "values-keys.yaml"
+_ORDER = "helm install NAME FOLDER/chart --namespace NAMESPACE"
+_ORDER_WITH_KEYS = f"{_ORDER} --values FOLDER/{_KEYS_FILE}"
 _CHART = "chart"
 
 
@@ -29,20 +30,23 @@ def render(plan: Plan, options: ClusterOptions) -> Rendered:
     """The chart, and beside it the values that hold private keys. Raises InvalidInput as the target `kubernetes` does."""
     made = kubernetes.parts(plan, options)
     marked = kubernetes.parts(plan, replace(options, name=NAME, namespace=NAMESPACE, image=IMAGE))
+    order = _ORDER_WITH_KEYS if made.secrets else _ORDER
     artefacts = [
-        Artefact(f"{_CHART}/Chart.yaml", _text(chart_file(options), options, "The chart of a gate.")),
-        Artefact(f"{_CHART}/values.yaml", _text(values(made.files, options), options, "What differs between installations.")),
+        Artefact(f"{_CHART}/Chart.yaml", _text(chart_file(options), options, "The chart of a gate.", order)),
+        Artefact(
+            f"{_CHART}/values.yaml", _text(values(made.files, options), options, "What differs between installations.", order)
+        ),
     ]
     for number, one in enumerate((*marked.secrets, *_with_values(marked))):
         artefacts.append(Artefact(f"{_CHART}/templates/{number:02}-{one['kind'].lower()}.yaml", _template(one).encode()))
     if made.secrets:
-        content = _text(keys(made.secrets, options), options, "Private keys. Keep this file to yourself.")
+        content = _text(keys(made.secrets, options), options, "Private keys. Keep this file to yourself.", order)
         artefacts.append(Artefact(_KEYS_FILE, content, KEYS_MODE))
-    return Rendered(tuple(artefacts), (f"install: {_ORDER}", *kubernetes.notes(plan, options)))
+    return Rendered(tuple(artefacts), (f"install: {order}", *kubernetes.notes(plan, options)))
 
 
-def _text(value: object, options: ClusterOptions, purpose: str) -> bytes:
-    return (commented(head(options, f"Helm: {purpose}", _PROOF, f"Install: {_ORDER}")) + dumped(value)).encode()
+def _text(value: object, options: ClusterOptions, purpose: str, order: str) -> bytes:
+    return (commented(head(options, f"Helm: {purpose}", _PROOF, f"Install: {order}")) + dumped(value)).encode()
 
 
 def _with_values(made: kubernetes.Parts) -> Iterator[Object]:

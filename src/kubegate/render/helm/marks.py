@@ -7,6 +7,8 @@ NAME = "xxreleasenamexx"
 NAMESPACE = "xxreleasenamespacexx"
 IMAGE = "XVALUEXimageX"
 _VALUE = re.compile(r"XVALUEX([A-Za-z0-9.-]+?)X(?![A-Za-z])")
+# A release or a namespace may be called 123 or true, and stays text.
+_NAMED = re.compile(rf'(: |- )([^\s"]*(?:{NAME}|{NAMESPACE})[^\s"]*)$', re.MULTILINE)
 _KEY = re.compile(r"XKEYX([a-z0-9-]+)\.(crt|key)X")
 
 
@@ -14,7 +16,7 @@ def templated(text: str) -> str:
     """The text as a template: what looks like an action and is none stays what it is."""
     found = text.replace("{{", "{{ `{{` }}")
     found = _VALUE.sub(_value, found)
-    found = _KEY.sub(_key, found)
+    found = _NAMED.sub(r'\1"\2"', _KEY.sub(_key, found))
     return found.replace(NAME, "{{ .Release.Name }}").replace(NAMESPACE, "{{ .Release.Namespace }}")
 
 

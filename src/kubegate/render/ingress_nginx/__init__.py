@@ -32,6 +32,11 @@ _NOTES = (
     "the guards of docs/security.md are not there",
 )
 
+_SOURCES = (
+    "`allow` looks at the address that connects to nginx, a load balancer's where there is one; with `use-forwarded-headers` in "
+    "the controller's ConfigMap it is what a header says, which whoever reaches nginx can write"
+)
+
 
 def render(plan: Plan, options: ClusterOptions) -> Rendered:
     """The objects of all clusters. Raises InvalidInput with every key that ingress-nginx cannot express."""
@@ -46,6 +51,7 @@ def render(plan: Plan, options: ClusterOptions) -> Rendered:
         *keys_artefact("20-keys.yaml", secrets, options, "ingress-nginx"),
     )
     notes = [note for site in found for note in sites.verification_notes(site)]
+    notes += [_SOURCES] if any(site.cluster.allow for site in found) else []
     passed = ["ssl-passthrough works only where the controller runs with --enable-ssl-passthrough"]
     notes += passed if any(not site.opened for site in found) else []
     return Rendered(artefacts, (*notes, *sites.resolved_note(options.declared), *_NOTES))

@@ -20,6 +20,7 @@ from kubegate.render.targets import Artefact, Rendered
 from kubegate.render.yaml_text import Object
 
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
+_METRICS = "kubegate-metrics"
 _ORDER = "Apply in the order of the files' names, as `kubectl apply --server-side -f FOLDER` does."
 PROOF = (
     "Accepted by the API server of Kubernetes 1.37, whose profile `restricted` admits the pods without a warning; they ran.",
@@ -92,6 +93,11 @@ def _problems(found: tuple[Site, ...], options: ClusterOptions) -> Iterator[Prob
         yield Problem("--image", "target.flag", message, "name one that has kubegate, as in registry.example.com/kubegate:1")
     yield from sites.listener_problems(declared)
     yield from _port_problems(options)
+    metrics = declared.config.metrics
+    if metrics is not None and not (metrics.address.is_loopback or metrics.address.is_wildcard):
+        message = f"{metrics.address} is an address of one machine, which no pod has"
+        hint = f"write 0.0.0.0:{metrics.address.port} or [::]:{metrics.address.port}, which pods of the namespace alone reach"
+        yield Problem(declared.places.at("metrics", "address"), "target.value", message, hint)
     for site in found:
         yield from sites.certificate_problems(site, declared)
         yield from sites.upstream_problems(site, options)
@@ -109,6 +115,9 @@ def _port_problems(options: ClusterOptions) -> Iterator[Problem]:
     declared = options.declared
     taken: dict[int, str] = {}
     for number, listener in enumerate(declared.config.listeners):
+        if listener.name == _METRICS and declared.config.metrics is not None:
+            message = "the port of the metrics has this name, and a Service has each name once"
+            yield Problem(declared.places.at("listeners", number, "name"), "target.value", message, "write another name")
         if other := taken.get(listener.address.port):
             message = f"listener {other} has the port {listener.address.port} too, and a Service has each port once"
             yield Problem(declared.places.at("listeners", number, "address"), "target.value", message, "write another port")
@@ -123,7 +132,7 @@ def _config_map(names: Names, files: GateFiles) -> Object:
 def _service(names: Names, config: Config) -> Object:
     ports = [_port(listener.name, listener.address.port) for listener in config.listeners]
     if config.metrics is not None and not config.metrics.address.is_loopback:
-        ports.append(_port("kubegate-metrics", config.metrics.address.port))
+        ports.append(_port(_METRICS, config.metrics.address.port))
     spec: Object = {"type": "ClusterIP", "selector": names.selector, "ports": ports}
     if any(":" in listener.address.host and is_address(listener.address.host) for listener in config.listeners):
         spec["ipFamilyPolicy"] = "PreferDualStack"

@@ -17,7 +17,8 @@ DEFAULT_FOLDER = "/srv/kubegate"
 # Where the official images look for their configuration.
 MOUNTED = "/usr/local/etc/haproxy"
 # Root may read the keys and bind any port; HAProxy then goes on as nobody, by numbers that need no line in /etc/passwd.
-_NOBODY = ["uid 65534", "gid 65534"]
+# The socket between sections of a listener of both modes is made by root, and used by nobody.
+_NOBODY = ["uid 65534", "gid 65534", "unix-bind uid 65534 gid 65534"]
 _USUAL_DRAIN_SECONDS = 30
 REFUSED: Refusals = standalone.REFUSED
 
@@ -32,7 +33,7 @@ def render(plan: Plan, options: Options) -> Rendered:
     return Rendered(
         (Artefact(APP_FILE, text.encode()), *held.artefacts),
         (*held.notes, "Marathon itself was not run: app.json is held against its published schema"),
-        (f"the set in {folder} on every public agent", f"dcos marathon app add {folder}/{APP_FILE}", *records),
+        (f"the set in {folder} on every public agent", f"dcos marathon app add {APP_FILE}", *records),
     )
 
 

@@ -3,8 +3,10 @@
 The unit in `packaging/systemd` is this one, for kubegate in /opt/kubegate. The unit runs the file, so every key is expressed.
 """
 
+import posixpath
 from pathlib import PurePosixPath
 
+from kubegate.model.names import printable
 from kubegate.model.plan import Plan
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.render.keys import Refusals
@@ -94,7 +96,11 @@ WantedBy=multi-user.target
 def render(plan: Plan, options: Options) -> Rendered:
     """`NAME.service` and `NAME.sysusers`. Raises InvalidInput where the unit could not see the file or the program."""
     del plan
-    if problems := [*hidden(options.file, options.file), *hidden(options.program, f"--program {options.program}")]:
+    paths = {options.file: printable(options.file), options.program: f"--program {printable(options.program)}"}
+    problems = [problem for path, where in paths.items() for problem in (*_no_word(path, where), *hidden(path, where))]
+    if options.access_log:
+        problems += _no_word(options.access_log, f"accessLog {printable(options.access_log)}")
+    if problems:
         raise InvalidInput(problems)
     lines = head("A unit", options, "Verified by systemd-analyze, and run, with systemd 252 (Debian 12).")
     service = f"{options.name}.service"
@@ -115,21 +121,30 @@ def unit(options: Options) -> str:
     folder = PurePosixPath(options.access_log).parent
     if options.access_log and not folder.is_relative_to(_LOGS):
         comment = f"# For `accessLog: {options.access_log}`; the folder has to be there, writable by the user kubegate."
-        logs = f"{comment}\nReadWritePaths={_word(str(folder))}"
+        logs = f"{comment}\nReadWritePaths={_word(str(folder), command=False)}"
     return _TEMPLATE.replace("<PROGRAM>", _word(options.program)).replace("<FILE>", _word(options.file)).replace("<LOGS>", logs)
+
+
+def _no_word(path: str, where: str) -> list[Problem]:
+    """The problem that a path would be something else in a unit: more lines, or a prefix of a command (systemd.service)."""
+    if path.startswith("/") and path.isprintable():
+        return []
+    message = "a unit can only have whole paths, of characters that can be seen"
+    return [Problem(where, "target.path", message, "write another path, as in /opt/kubegate/bin/kubegate")]
 
 
 def hidden(path: str, where: str) -> list[Problem]:
     """The problem that the unit would not see a path; none if it does."""
-    """The problem that the unit would not see a path; none if it does."""
-    found = next((folder for folder in _HIDDEN if PurePosixPath(path).is_relative_to(folder)), None)
+    plain = PurePosixPath(posixpath.normpath(path))
+    found = next((folder for folder in _HIDDEN if plain.is_relative_to(folder)), None)
     if found is None:
         return []
     message = f"a unit with ProtectHome and PrivateTmp does not see {found}"
     return [Problem(where, "target.hidden", message, "put it elsewhere, as in /etc/kubegate or /opt/kubegate")]
 
 
-def _word(text: str) -> str:
-    """A path as one word of a unit (systemd.syntax, Quoting; systemd.unit, Specifiers)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+def _word(text: str, *, command: bool = True) -> str:
+    """A path as one word of a unit (systemd.syntax, Quoting; systemd.unit, Specifiers); variables are in commands alone."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    escaped = escaped.replace("$", "$$") if command else escaped
     return f'"{escaped}"' if any(letter in text for letter in " \t'\"\\;") else escaped
