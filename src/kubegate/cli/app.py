@@ -48,7 +48,7 @@ ROWS = (
     ("whoami, test-connection", "Who you are, and where a way to it ends."),
     ("endpoints, trust", "Where its API is, and who is verified there."),
     ("certs", "Certificates made, inspected and revoked."),
-    ("bootstrap, csr", "Nodes: tokens, and whose names they ask for."),
+    ("bootstrap, csr, approver", "Nodes: tokens, and whose names they ask for."),
 )
 
 
