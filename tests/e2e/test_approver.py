@@ -79,6 +79,9 @@ class Replica:
         self.process.wait(30)
         for one in self._threads:
             one.join(10)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
         text = "".join(self.said)
         assert "Traceback" not in text, text
 

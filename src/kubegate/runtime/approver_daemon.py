@@ -155,7 +155,8 @@ async def _served(config: ApproverConfig, state: State) -> AsyncIterator[None]:
 
 async def _look(approver: Approver, election: Election, inventory: Inventory, state: State) -> None:
     while True:
-        state.pending, state.inventory, state.leading = approver.pending, inventory.trouble, election.leading
+        state.pending, state.inventory = approver.pending, inventory.trouble
+        state.leading, state.holder = election.leading, election.holder
         await asyncio.sleep(1)
 
 
