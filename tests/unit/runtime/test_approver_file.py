@@ -69,3 +69,10 @@ def test_an_inventory_that_was_good_goes_on(tmp_path: Path) -> None:
     file.write_text("nodes: {a: [10.0.0.2], b: [10.0.0.1]}\n")
     assert inventory()["b"] == {"10.0.0.1"}
     assert inventory.trouble == ""
+
+
+def test_the_example() -> None:
+    folder = Path(__file__).parent.parent.parent.parent / "examples" / "approver"
+    found = read_approver(folder / "approver.yaml")
+    assert found.inventory == folder / "nodes.yaml"
+    assert set(read_inventory(folder / "nodes.yaml")) == {"worker-1", "worker-2"}
