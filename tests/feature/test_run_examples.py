@@ -250,6 +250,9 @@ def test_private(person: Home, one: Upstream) -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("[!R]*")), ids=lambda path: path.name)
 def test_every_example_has_a_test_and_is_listed(path: Path) -> None:
-    where = {".yaml": Path(__file__), ".sh": ROOT / "tests" / "e2e" / "test_examples.py"}[path.suffix]
-    assert f"def test_{path.stem.replace('-', '_')}(" in where.read_text()
+    if path.is_dir():
+        assert f'"examples" / "{path.name}"' in (ROOT / "tests" / "e2e" / f"test_{path.name}.py").read_text()
+    else:
+        where = {".yaml": Path(__file__), ".sh": ROOT / "tests" / "e2e" / "test_examples.py"}[path.suffix]
+        assert f"def test_{path.stem.replace('-', '_')}(" in where.read_text()
     assert f"[{path.name}]({path.name})" in (EXAMPLES / "README.md").read_text()
