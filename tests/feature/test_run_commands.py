@@ -301,7 +301,8 @@ def test_every_command_explains_itself_on_one_screen_with_an_example(person: Hom
         used = {word for line in lines[begin:] for word in line.split() if word.startswith("-")}
         assert used <= given | {"-c"}
     overview = kubegate("--help", home=person, extra={"COLUMNS": "80"}).stdout
-    assert all(f"\n  {name} " in overview for name in (*COMMANDS, "proxy"))
+    listed = overview.partition("Commands:")[2].replace(",", " ").split()
+    assert {*COMMANDS, "proxy"} <= set(listed)
     assert len(overview.splitlines()) <= 40
     assert "..." not in overview.replace("[ARGS]...", "")
 
