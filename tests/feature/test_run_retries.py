@@ -148,8 +148,9 @@ class Pair:
     def _watch(self, exchange: Exchange) -> None:
         """Begin an endless answer."""
         exchange.begin()
-        exchange.chunk(b"begun")
+        # Before the client can count it.
         self.open[exchange.wire.socket.getsockname()[1]].append(exchange)
+        exchange.chunk(b"begun")
         if not exchange.receive():
             exchange.leave()
 
