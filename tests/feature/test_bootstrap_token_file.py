@@ -3,11 +3,12 @@
 import json
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support.expose import Home, kubegate
+from tests.support.expose import Home, at_once, kubegate
 
 USER = ("--user", "kubelet-bootstrap", "--uid", "10001")
 GOOD = "0123456789abcdef0123456789abcdef"
@@ -92,3 +93,10 @@ def test_a_file_stays_with_its_owner_and_is_for_no_others(person: Home, file: Pa
     assert run(person, "add", file, *USER)[0] == 0
     found = file.stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 2345, 0o640)
+
+
+def test_of_several_at_once_nothing_is_lost(person: Home, file: Path) -> None:
+    users = [f"user-{number}" for number in range(6)]
+    made = at_once({user: partial(run, person, "add", file, "--user", user, "--uid", user) for user in users})
+    assert [code for code, _, _ in made.values()] == [0] * 6
+    assert sorted(line.split(",")[1] for line in file.read_text().splitlines()) == users

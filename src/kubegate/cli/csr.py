@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kubegate.cli.console import FAILURE, Output, columns, errors_reported, show, show_json
+from kubegate.cli.console import FAILURE, Output, columns, errors_reported, say, show, show_json
 from kubegate.cli.csr_text import as_json, blind, done_line, facts, listed, row, shown
 from kubegate.cli.epilog import examples, group
 from kubegate.cli.options import ContextName, KubeconfigFile, OutputAs
@@ -33,7 +33,6 @@ Signer = Annotated[str, typer.Option(help="Only requests for this signer.", meta
 Requester = Annotated[str, typer.Option(help="Only requests that this user made.", metavar="USER")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask: decide all that is shown.")]
 Message = Annotated[str, typer.Option(help="What the condition says to people.", metavar="TEXT")]
-_WATCH_SECONDS = 1.0
 
 
 class Standing(StrEnum):
@@ -219,18 +218,11 @@ async def _decided(kubeconfig: Path | None, context: str | None, wanted: "Wanted
 
 
 async def _watch(kubeconfig: Path | None, context: str | None, wanted: "Wanted", output: Output) -> None:
-    from kubegate.runtime.csrs import connected, look
+    from kubegate.runtime.csrs import connected, followed
 
-    seen: dict[str, tuple[str, tuple[str, ...]]] = {}
     async with connected(kubeconfig, context, os.environ) as client:
-        while True:
-            found = await look(client, wanted)
-            for one in found.reviews:
-                now = (one.csr.state.value, one.wrong)
-                if seen.get(one.csr.uid) != now:
-                    seen[one.csr.uid] = now
-                    if output is Output.JSON:
-                        show_json(facts(one))
-                    else:
-                        show(columns([row(one)], indent=""))
-            await asyncio.sleep(_WATCH_SECONDS)
+        async for one in followed(client, wanted, say):
+            if output is Output.JSON:
+                show_json(facts(one))
+            else:
+                show(columns([row(one)], indent=""))

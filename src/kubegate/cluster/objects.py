@@ -3,18 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
+from kubegate.cluster import resources
 from kubegate.cluster.client import Answer, ApiClient
 from kubegate.cluster.errors import Refused, Unreachable
+from kubegate.cluster.resources import list_all
 from kubegate.model.names import printable
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _CERTIFICATES = "/apis/certificates.k8s.io/v1"
-_MOST_SHOWN = 500
-# Of a page of answers; more come in further pages.
-_PAGE = 100
-_ESCALATION = "attempting to grant RBAC permissions not currently held"
 
 # Kind to the beginning of its path and its plural.
 COLLECTIONS = {
@@ -87,44 +85,16 @@ async def delete(client: ApiClient, ref: Ref) -> bool:
 async def listed(client: ApiClient, kind: str, *, namespaces: Sequence[str] = (), selector: str = "") -> list[Mapping[str, Any]]:
     """All objects of a kind that carry the labels of `selector`, in these namespaces (none: in all). Raises Refused."""
     places = list(namespaces) if kind in NAMESPACED and namespaces else [""]
-    return [one for namespace in places for one in await _all(client, kind, namespace, selector)]
-
-
-async def _all(client: ApiClient, kind: str, namespace: str, selector: str) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
-    further = ""
-    while True:
-        query = (
-            {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {}) | ({"continue": further} if further else {})
-        )
-        answer = await client.call("GET", f"{_collection(kind, namespace)}?{urlencode(query)}")
-        if answer.status != 200:
-            place = f" in {printable(namespace)}" if namespace else ""
-            raise refused(answer, f"to list {COLLECTIONS[kind][1]}{place}")
-        items = answer.body.get("items")
-        if not isinstance(items, list):
-            raise Unreachable(f"the API server was asked for {COLLECTIONS[kind][1]} and gave something else", "is it one?")
-        found += [one for one in items if isinstance(one, dict)]
-        further = answer.text("metadata", "continue")
-        if not further:
-            return found
+    for namespace in places:
+        what = f"to list {COLLECTIONS[kind][1]}" + (f" in {printable(namespace)}" if namespace else "")
+        found += await list_all(client, _collection(kind, namespace), what=what, labelSelector=selector)
+    return found
 
 
 def refused(answer: Answer, what: str) -> Refused:
-    """Why the API server refused something, in its own words, and what to do about it."""
-    said = printable(answer.text("message").replace("\n", " "))[:_MOST_SHOWN] or f"HTTP status {answer.status}"
-    if _ESCALATION in said:
-        hint = (
-            "nobody can give away rights that they do not have themselves: ask somebody who has them, "
-            "or who has the verb escalate on roles and bind on rolebindings"
-        )
-    else:
-        hint = {
-            401: "log in again: the credential of this context is not accepted",
-            403: "the user of this context needs that right; ask somebody who has it",
-            409: "choose another name, or take the old one away first: kubegate revoke NAME",
-        }.get(answer.status, "")
-    return Refused(f"the API server refused {what}: {said}", hint, status=answer.status, reason=answer.text("reason"))
+    """Why the API server refused something about an account, in its own words, and what to do about it."""
+    return resources.refused(answer, what, {409: "choose another name, or take the old one away first: kubegate revoke NAME"})
 
 
 def subjects(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -12,6 +12,11 @@ Json = dict[str, Any]
 _MOST_SHOWN = 600
 _MOST_PAGES = 10_000
 _EXPIRED = 410
+_ESCALATION = "attempting to grant RBAC permissions not currently held"
+_HINTS = {
+    401: "log in again: the credential of this context is not accepted",
+    403: "the user of this context needs that right; ask somebody who has it",
+}
 
 
 async def get(client: ApiClient, path: str) -> Json:
@@ -19,22 +24,25 @@ async def get(client: ApiClient, path: str) -> Json:
     return _good(await client.call("GET", path), f"GET {path}")
 
 
-async def list_all(client: ApiClient, path: str, *, limit: int = 100, **selectors: str) -> list[Json]:
+async def list_all(client: ApiClient, path: str, *, limit: int = 100, what: str = "", **selectors: str) -> list[Json]:
     """All objects of a collection, in pages of `limit` (an answer may have 1 MiB); empty selectors are left out.
 
-    Raises Refused. A list whose continuation expired (410) meanwhile is begun anew, once.
+    `what` is how a refusal calls it, as in `to list pods`. A list whose continuation expired (410) meanwhile is begun anew,
+    once. Raises Refused.
     """
-    return (await list_with_version(client, path, limit=limit, **selectors))[0]
+    return (await list_with_version(client, path, limit=limit, what=what, **selectors))[0]
 
 
-async def list_with_version(client: ApiClient, path: str, *, limit: int = 100, **selectors: str) -> tuple[list[Json], str]:
+async def list_with_version(
+    client: ApiClient, path: str, *, limit: int = 100, what: str = "", **selectors: str
+) -> tuple[list[Json], str]:
     """`list_all`, and the resourceVersion from which a watch goes on."""
     try:
-        return await _pages(client, path, limit, selectors)
+        return await _pages(client, path, limit, what or f"GET {path}", selectors)
     except Refused as error:
         if error.status != _EXPIRED:
             raise
-        return await _pages(client, path, limit, selectors)
+        return await _pages(client, path, limit, what or f"GET {path}", selectors)
 
 
 async def replace(client: ApiClient, path: str, body: Mapping[str, Any]) -> Json:
@@ -55,14 +63,14 @@ async def delete(client: ApiClient, path: str, uid: str) -> None:
         _good(answer, f"DELETE {path}")
 
 
-async def _pages(client: ApiClient, path: str, limit: int, selectors: Mapping[str, str]) -> tuple[list[Json], str]:
+async def _pages(client: ApiClient, path: str, limit: int, what: str, selectors: Mapping[str, str]) -> tuple[list[Json], str]:
     found: list[Json] = []
     asked = {key: value for key, value in selectors.items() if value}
     token = ""
     for _ in range(_MOST_PAGES):
         query = urlencode({**asked, "limit": str(limit), **({"continue": token} if token else {})})
         try:
-            page = _good(await client.call("GET", f"{path}?{query}"), f"GET {path}")
+            page = _good(await client.call("GET", f"{path}?{query}"), what)
         except TooLarge:
             # Somebody may have made large objects to be in the way of others.
             if limit == 1:
@@ -81,7 +89,19 @@ async def _pages(client: ApiClient, path: str, limit: int, selectors: Mapping[st
 
 
 def _good(answer: Answer, what: str) -> Json:
-    if answer.status in (200, 201, 202):
-        return dict(answer.body)
-    said = printable(answer.text("message"))[:_MOST_SHOWN] or f"HTTP status {answer.status}"
-    raise Refused(f"the API server refused {what}: {said}", status=answer.status, reason=answer.text("reason"))
+    if answer.status not in (200, 201, 202):
+        raise refused(answer, what)
+    return dict(answer.body)
+
+
+def refused(answer: Answer, what: str, hints: Mapping[int, str] | None = None) -> Refused:
+    """Why the API server refused something, in its own words, and what to do about it; `hints` are by HTTP status."""
+    said = printable(answer.text("message").replace("\n", " "))[:_MOST_SHOWN] or f"HTTP status {answer.status}"
+    if _ESCALATION in said:
+        hint = (
+            "nobody can give away rights that they do not have themselves: ask somebody who has them, "
+            "or who has the verb escalate on roles and bind on rolebindings"
+        )
+    else:
+        hint = (_HINTS | dict(hints or {})).get(answer.status, "")
+    return Refused(f"the API server refused {what}: {said}", hint, status=answer.status, reason=answer.text("reason"))

@@ -1,9 +1,6 @@
 """A certificate authority in a folder: a certificate, its key, what it has issued, and what of that is revoked."""
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +18,7 @@ from kubegate.pki.key import FrontKey, belongs_to, key_pem, load_key, make_key
 from kubegate.pki.request import subject
 from kubegate.pki.revoked import Entry, append, read_revoked
 from kubegate.system.file_sets import NewFile, write_all
-from kubegate.system.files import reason
+from kubegate.system.files import alone_in, reason
 
 CERTIFICATE, KEY, ISSUED, REVOKED = "ca.crt", "ca.key", "issued", "revoked"
 CLOCK_SKEW = timedelta(hours=1)
@@ -142,7 +139,7 @@ class Authority:
 
     def _add(self, name: str, entries: Sequence[Entry]) -> None:
         assert self.folder is not None, "it is kept in a folder"
-        with _locked(self.folder):
+        with alone_in(self.folder):
             # What cannot be read must not be made worse.
             self._list(name)
             path = self.folder / name
@@ -151,17 +148,6 @@ class Authority:
             # A gate that reads the list by a link, or as its owner, goes on to do so.
             there = path.exists()
             write_all([NewFile.instead_of(path, content) if there else NewFile(path.resolve(), content)], replace=True)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Alone in a folder: nobody else adds to its lists meanwhile."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

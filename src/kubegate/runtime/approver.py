@@ -64,7 +64,6 @@ class Approver:
         say: Callable[[str], None],
         told: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
-        self.counts: Counter[tuple[str, str, str]] = Counter()
         self._client = client
         self._policy = policy
         self._inventory = inventory
@@ -129,10 +128,20 @@ class Approver:
                     await self._woken.wait()
 
     def _wake(self, name: str) -> None:
+        if not name:
+            self._forget()
         names = [name] if name else [one for kind in self._csrs for one in kind.objects]
         for one in names:
             self._due[one] = 0.0
         self._woken.set()
+
+    def _forget(self) -> None:
+        """Requests that are gone, after each list: there will be many."""
+        there = {str(one["metadata"]["uid"]) for kind in self._csrs for one in kind.objects.values()}
+        names = {name for kind in self._csrs for name in kind.objects}
+        self._seen = {uid: reason for uid, reason in self._seen.items() if uid in there}
+        self._learnt = {mark for mark in self._learnt if mark.partition(" ")[0] in there}
+        self._tries = Counter({name: count for name, count in self._tries.items() if name in names})
 
     def _again(self, name: str) -> None:
         self._tries[name] += 1
@@ -260,7 +269,6 @@ class Approver:
         if self._seen.get(csr.uid) == decision.reason:
             return
         self._seen[csr.uid] = decision.reason
-        self.counts[csr.signer, decision.verdict.value, decision.reason] += 1
         self._told(Outcome(csr, decision, self._dry))
 
     def _facts(self) -> Facts:

@@ -7,7 +7,6 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +42,26 @@ _END = (
 _EVERY_TOKEN = "system:bootstrappers"  # noqa: S105 - the group that every bootstrap token is in
 
 
-@dataclass
 class State:
     """What an approver is and has done, for those who ask. `bypassed` are groups that the built-in approver serves first."""
 
-    identity: str
-    leading: bool = False
-    holder: str = ""
-    pending: int = 0
-    bypassed: tuple[str, ...] = ()
-    inventory: str = ""
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    def __init__(self, identity: str, inventory: Inventory) -> None:
+        self.identity = identity
+        self.bypassed: tuple[str, ...] = ()
+        self.counts: Counter[tuple[str, str, str]] = Counter()
+        self.election: Election | None = None
+        self.approver: Approver | None = None
+        self._inventory = inventory
+
+    @property
+    def leading(self) -> bool:
+        """Whether this one decides now."""
+        return self.election is not None and self.election.leading
+
+    @property
+    def pending(self) -> int:
+        """How many requests wait for somebody; only the one that decides knows."""
+        return self.approver.pending if self.approver is not None and self.leading else 0
 
     def facts(self) -> dict[str, Any]:
         """For JSON."""
@@ -61,19 +69,21 @@ class State:
             {"signer": signer, "verdict": verdict, "reason": reason, "count": count}
             for (signer, verdict, reason), count in sorted(self.counts.items())
         ]
-        facts = {"identity": self.identity, "leading": self.leading, "holder": self.holder, "pending": self.pending}
-        return facts | {"bypassedBy": list(self.bypassed), "inventory": self.inventory, "decided": decided}
+        holder = self.election.holder if self.election is not None else ""
+        facts = {"identity": self.identity, "leading": self.leading, "holder": holder, "pending": self.pending}
+        return facts | {"bypassedBy": list(self.bypassed), "inventory": self._inventory.trouble, "decided": decided}
 
     def metrics(self) -> Iterator[str]:
         """Lines of Prometheus' text format."""
-        yield "# TYPE kubegate_approver_leading gauge"
-        yield f"kubegate_approver_leading {int(self.leading)}"
-        yield "# TYPE kubegate_approver_pending gauge"
-        yield f"kubegate_approver_pending {self.pending}"
-        yield "# TYPE kubegate_approver_bypassed gauge"
-        yield f"kubegate_approver_bypassed {len(self.bypassed)}"
-        yield "# TYPE kubegate_approver_inventory_refused gauge"
-        yield f"kubegate_approver_inventory_refused {int(bool(self.inventory))}"
+        gauges = {
+            "leading": int(self.leading),
+            "pending": self.pending,
+            "bypassed": len(self.bypassed),
+            "inventory_refused": int(bool(self._inventory.trouble)),
+        }
+        for name, value in gauges.items():
+            yield f"# TYPE kubegate_approver_{name} gauge"
+            yield f"kubegate_approver_{name} {value}"
         yield "# TYPE kubegate_approver_decisions_total counter"
         for (signer, verdict, reason), count in sorted(self.counts.items()):
             yield f'kubegate_approver_decisions_total{{signer="{signer}",verdict="{verdict}",reason="{reason}"}} {count}'
@@ -92,17 +102,20 @@ async def run(
     inventory = Inventory(config.inventory, say)
     inventory.load()
     found = load(kubeconfig, context, environ)
-    state = State(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}")
+    state = State(f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}", inventory)
     async with ApiClient(found, await log_in(found, environ)) as client, _served(config, state):
-        election = Election(client, config.namespace, _LEASE, state.identity, say=say)
+        state.election = election = Election(client, config.namespace, _LEASE, state.identity, say=say)
 
         async def lead() -> None:
             approver = Approver(
                 client, config.namespace, policy(config), inventory=inventory, dry=config.dry_run, say=say, told=counted
             )
-            async with asyncio.TaskGroup() as group:
-                group.create_task(approver.lead(), name="deciding")
-                group.create_task(_look(approver, election, inventory, state), name="looking at the approver")
+            state.approver = approver
+            try:
+                await approver.lead()
+            except* ClusterError as errors:
+                # Whoever leads next, perhaps this one, reads everything again.
+                say(f"the lead is given back: {_first(errors)}")
 
         def counted(outcome: Outcome) -> None:
             state.counts[outcome.csr.signer, outcome.decision.verdict.value, outcome.decision.reason] += 1
@@ -113,7 +126,6 @@ async def run(
                 group.create_task(election.run(lead), name="contending")
                 group.create_task(_watch_bypass(client, config.groups, state, say), name="looking for other approvers")
                 group.create_task(_stay_logged_in(client, kubeconfig, context, environ, say), name="staying logged in")
-                group.create_task(_follow(election, state), name="looking at the Lease")
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
 
@@ -151,19 +163,6 @@ async def _served(config: ApproverConfig, state: State) -> AsyncIterator[None]:
             yield
     finally:
         listening.close()
-
-
-async def _look(approver: Approver, election: Election, inventory: Inventory, state: State) -> None:
-    while True:
-        state.pending, state.inventory = approver.pending, inventory.trouble
-        state.leading, state.holder = election.leading, election.holder
-        await asyncio.sleep(1)
-
-
-async def _follow(election: Election, state: State) -> None:
-    while True:
-        state.leading, state.holder = election.leading, election.holder
-        await asyncio.sleep(1)
 
 
 async def _watch_bypass(client: ApiClient, groups: Sequence[str], state: State, say: Callable[[str], None]) -> None:

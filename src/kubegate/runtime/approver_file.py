@@ -11,7 +11,7 @@ from kubegate.cluster.files import read_file
 from kubegate.model.address import normal_name
 from kubegate.model.approver_config import ApproverConfig
 from kubegate.model.document import Document, read_document
-from kubegate.model.names import printable
+from kubegate.model.names import kind_of, printable
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.model.values import BASE_FOLDER, BadValue
 from kubegate.system.files import state_of
@@ -23,10 +23,13 @@ def read_approver(path: Path) -> ApproverConfig:
     """The declaration in a file. Raises InvalidInput."""
     document = _document(path)
     value = document.value
+    if not isinstance(value, dict):
+        message = f"is {kind_of(value)}, and the declaration of an approver is a mapping"
+        hint = "it begins with apiVersion and kind, as examples/approver/approver.yaml does"
+        raise InvalidInput([Problem(document.places.at(), "approver.value", message, hint)])
     problems = [flaw.problem(document.places) for flaw in document.flaws]
-    if isinstance(value, dict):
-        missing = [key for key in _ENVELOPE if key not in value]
-        problems += [Problem(document.places.at(), "approver.missing", f"{key} is missing", f"add {key}") for key in missing]
+    missing = [key for key in _ENVELOPE if key not in value]
+    problems += [Problem(document.places.at(), "approver.missing", f"{key} is missing", f"add {key}") for key in missing]
     try:
         folder = path.absolute().parent
         found = ApproverConfig.model_validate(value, context={BASE_FOLDER: folder}, by_alias=True, by_name=False)
@@ -53,7 +56,7 @@ def _worded(error: Any, document: Document) -> Problem:
 
 def _document(path: Path) -> Document:
     shown = printable(str(path))
-    return read_document(read_file(path, shown, "approver.unreadable"), shown)
+    return read_document(read_file(path, "FILE", "approver.unreadable"), shown)
 
 
 class Inventory:

@@ -1,6 +1,8 @@
 """Certificate signing requests of a cluster: looked at, with who holds their names, and decided as they were seen."""
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +14,15 @@ from kubegate.bootstrap.holders import Holders, holders
 from kubegate.bootstrap.review import Review, Reviewer
 from kubegate.cluster.client import ApiClient
 from kubegate.cluster.errors import Refused
+from kubegate.cluster.followed import Followed
 from kubegate.cluster.kubeconfig import load
 from kubegate.cluster.login import log_in
-from kubegate.cluster.resources import Json, list_all, replace
+from kubegate.cluster.resources import Json, get, list_all, replace
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 
 _CONFLICT = 409
+_HOLDERS_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,39 @@ async def look(client: ApiClient, wanted: Wanted) -> Found:
     reviewer = Reviewer([csr for csr, _ in read], held, datetime.now(UTC))
     ordered = sorted(chosen, key=lambda pair: (pair[0].created, pair[0].name))
     return Found(tuple(reviewer.review(csr) for csr, _ in ordered), {csr.name: one for csr, one in ordered}, blind)
+
+
+async def followed(client: ApiClient, wanted: Wanted, say: Callable[[str], None]) -> AsyncIterator[Review]:
+    """Each request that is meant, and again whenever it stands elsewhere or something else speaks against it, without end.
+
+    Requests are watched; who holds which name is asked again now and then. Raises Refused if they may not be listed.
+    """
+    changed = asyncio.Event()
+    csrs = Followed(client, GROUP, changed=lambda _: changed.set(), say=say, labelSelector=wanted.labels)
+    # Whoever may not is told so; what goes wrong later is tried again.
+    await get(client, f"{GROUP}?limit=1")
+    following = asyncio.create_task(csrs.run(), name="following requests")
+    seen: dict[str, tuple[State, tuple[str, ...]]] = {}
+    held, asked = None, -_HOLDERS_SECONDS
+    try:
+        while True:
+            await changed.wait()
+            changed.clear()
+            if time.monotonic() - asked > _HOLDERS_SECONDS:
+                (held, _), asked = await _holders(client), time.monotonic()
+            read = [read_csr(one) for one in csrs.objects.values()]
+            reviewer = Reviewer(read, held, datetime.now(UTC))
+            seen = {csr.uid: seen[csr.uid] for csr in read if csr.uid in seen}
+            for review in (
+                reviewer.review(csr) for csr in sorted(read, key=lambda one: (one.created, one.name)) if wanted.fits(csr)
+            ):
+                now = (review.csr.state, review.wrong)
+                if seen.get(review.csr.uid) != now:
+                    seen[review.csr.uid] = now
+                    yield review
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
 
 
 async def settle(

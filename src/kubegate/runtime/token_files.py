@@ -1,8 +1,9 @@
 """Files of `--token-auth-file` on disk: read, a record added or removed in one step, readable by their owner alone."""
 
+import contextlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from kubegate.cluster.files import read_file
 from kubegate.model.names import printable
 from kubegate.model.problem import InvalidInput, Problem
 from kubegate.system.file_sets import NewFile, write_all
-from kubegate.system.files import explained
+from kubegate.system.files import alone_in, explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +25,21 @@ class Changed:
 
 def look(path: Path) -> TokenFile:
     """The tokens in a file and what is wrong with it, who may read it included. Raises InvalidInput if it cannot be read."""
-    content = read_file(path, printable(str(path)), "token-file.unreadable")
+    content = read_file(path, "FILE", "token-file.unreadable")
     found = read_token_file(content, printable(str(path)))
     return TokenFile(found.tokens, found.fatal, (*found.faults, *_openness(path)))
 
 
 def add(path: Path, user: str, uid: str, groups: Sequence[str]) -> Changed:
     """Add a record with a new token, in a new file if there is none. Raises InvalidInput; then nothing was changed."""
-    before = read_file(path, str(path), "token-file.unreadable") if path.exists() else b""
-    found = _sound(path, before)
-    if problems := record_problems(user, uid, groups, found):
-        raise InvalidInput(problems)
-    record = new_record(user, uid, groups)
-    begun = before if not before or before.endswith(b"\n") else before + b"\n"
-    _write(path, begun + record.encode())
+    with _alone(path):
+        before = read_file(path, "FILE", "token-file.unreadable") if path.exists() else b""
+        found = _sound(path, before)
+        if problems := record_problems(user, uid, groups, found):
+            raise InvalidInput(problems)
+        record = new_record(user, uid, groups)
+        begun = before if not before or before.endswith(b"\n") else before + b"\n"
+        _write(path, begun + record.encode())
     (made,) = read_token_file(record.encode(), "").tokens
     return Changed((made,), found.faults)
 
@@ -45,16 +47,24 @@ def add(path: Path, user: str, uid: str, groups: Sequence[str]) -> Changed:
 def remove(path: Path, user: str) -> Changed:
     """Remove all records with a token of a user, and those that such a record overruled. Raises InvalidInput; then nothing
     was changed."""
-    before = read_file(path, printable(str(path)), "token-file.unreadable")
-    found = _sound(path, before)
-    gone = tuple(one for one in found.tokens if one.user == user)
-    if not gone:
-        known = ", ".join(sorted({printable(one.user) for one in found.tokens})) or "nobody"
-        message = f"no token in {printable(str(path))} is that of {printable(user)}"
-        raise InvalidInput([Problem("--user", "token-file.nobody", message, f"there are tokens of: {known}")])
-    tokens = {one.token for one in gone}
-    _write(path, without(before, (*gone, *(one for one in found.overruled if one.user == user or one.token in tokens))))
+    with _alone(path):
+        before = read_file(path, "FILE", "token-file.unreadable")
+        found = _sound(path, before)
+        gone = tuple(one for one in found.tokens if one.user == user)
+        if not gone:
+            known = ", ".join(sorted({printable(one.user) for one in found.tokens})) or "nobody"
+            message = f"no token in {printable(str(path))} is that of {printable(user)}"
+            raise InvalidInput([Problem("--user", "token-file.nobody", message, f"there are tokens of: {known}")])
+        tokens = {one.token for one in gone}
+        _write(path, without(before, (*gone, *(one for one in found.overruled if one.user == user or one.token in tokens))))
     return Changed(gone, ())
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    folder = Path(os.path.realpath(path)).parent
+    with explained(f"{printable(str(folder))} cannot be used"), alone_in(folder):
+        yield
 
 
 def _sound(path: Path, content: bytes) -> TokenFile:

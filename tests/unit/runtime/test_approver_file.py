@@ -41,6 +41,16 @@ def test_everything_wrong_at_once(tmp_path: Path) -> None:
     assert ("1", "approver.missing") in problems(tmp_path / "a.yaml", GOOD.replace("kind: Approver\n", ""))
 
 
+def test_what_is_no_declaration_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("text")
+    with pytest.raises(InvalidInput, match="is text, and the declaration of an approver is a mapping"):
+        read_approver(file)
+    with pytest.raises(InvalidInput) as caught:
+        read_approver(tmp_path / "none.yaml")
+    assert [(one.where, "none.yaml cannot be read" in one.message) for one in caught.value.problems] == [("FILE", True)]
+
+
 def test_an_inventory_has_one_form_of_each_name(tmp_path: Path) -> None:
     file = tmp_path / "nodes.yaml"
     file.write_text("nodes:\n  a: [10.0.0.1, 2001:DB8::0:1, A.Example.com]\n  b: []\n")
