@@ -290,6 +290,20 @@ def test_a_lead_that_is_given_back_is_taken_at_once(place: Place) -> None:
     assert second.about(place.ask(request(new_name())))["verdict"] == "approve"
 
 
+def test_it_outlives_api_servers_that_are_away(place: Place) -> None:
+    replica = place.start().leads()
+    for index in range(len(place.cluster.servers)):
+        place.cluster.stop_apiserver(index)
+    # Longer than the Lease may go without being renewed.
+    until(lambda: any("does not lead any more" in text for text in replica.said) or None, "the end of the lead")
+    for index in range(len(place.cluster.servers)):
+        place.cluster.start_apiserver(index)
+    assert replica.process.poll() is None
+    name = place.ask(request(new_name()))
+    assert replica.about(name)["verdict"] == "approve"
+    until(lambda: place.get(name)["status"].get("certificate"), "the certificate")
+
+
 def test_kills_at_any_moment_lose_nothing_and_approve_nothing_twice(place: Place) -> None:
     made = [place.ask(request(new_name())) for _ in range(12)]
     for pause in (1.2, 1.5, 1.8, 2.1):
