@@ -161,6 +161,9 @@ def test_stopped_at_any_moment(number: signal.Signals) -> None:
     # Python itself needs some milliseconds until anything of ours runs.
     moments = [0.06 * n for n in range(2, 18)]
     found = at_once({str(seconds): partial(interrupted_after, seconds, number) for seconds in moments})
-    assert {code for code, _ in found.values()} <= {0, -number}
+    # On a busy machine Python may still be loading its own `site`, where a Ctrl-C ends it with 1.
+    ours = [code for code, said in found.values() if not said.startswith("Fatal Python error: init_import_site")]
+    assert ours
+    assert set(ours) <= {0, -number}
     # What Python says of a Ctrl-C before the first line of ours is its own.
     assert not [said for _, said in found.values() if "Traceback" in said and "kubegate/cli" in said]
